@@ -87,6 +87,18 @@ pub struct LockHolder {
     pub client: Option<String>,
 }
 
+/// Whether others on the way can read what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// No: the connection is encrypted with TLS. A pool in between may go on without.
+    Tls,
+    /// Yes: nothing is encrypted.
+    Off,
+    /// No: it is a socket of this machine.
+    Socket,
+}
+
 /// The name of a ledger, and what it must look like.
 #[derive(Debug, Clone, Copy)]
 pub struct LedgerName<'a> {
@@ -117,6 +129,10 @@ pub trait ReadDatabase {
     fn dialect(&self) -> Dialect;
     /// Returns the name of the database, without any secret.
     fn place(&self) -> String;
+    /// Returns how the connection to a server is encrypted. An engine without a server has none.
+    fn encryption(&self) -> Option<Encryption> {
+        None
+    }
     /// Runs one of haul's own statements and returns its rows.
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError>;
     /// Finds the ledger, so that [`columns`](Self::columns) and [`table_reference`](Self::table_reference) are about the

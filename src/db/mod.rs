@@ -45,6 +45,7 @@ pub mod state;
 mod target;
 pub mod tenants;
 mod unfinished_builds;
+mod variables;
 mod version;
 
 #[cfg(feature = "tokio")]
@@ -59,4 +60,5 @@ pub use script::{Migration, Migrations};
 pub use settings::{Absent, DbSettings, SETTINGS_FILE};
 pub use target::{DEFAULT_DATABASE, Target};
 pub use unfinished_builds::UnfinishedBuild;
+pub use variables::{DOT_ENV_FILE, Variables};
 pub use version::{NotAVersion, Version};

@@ -1,16 +1,18 @@
 //! Databases as URLs: parsing and opening them.
 
 use std::fmt;
+use std::time::Instant;
 
 use super::Dialect;
 use super::database::{Database, ReadDatabase};
 #[cfg(feature = "db-postgres")]
 use super::postgres::{
     Address, PostgresDatabase, PostgresReader, PostgresRehearsal, ScratchDatabase, create_database,
-    is_connection_string, is_database_there,
+    is_connection_string, is_database_there, reads_variable, wait_for_server,
 };
 #[cfg(feature = "db-sqlite")]
 use super::sqlite::{SqliteDatabase, SqliteFile, SqliteReader};
+use super::variables::Variables;
 use crate::migration::Error;
 
 /// The database if none is named.
@@ -33,11 +35,16 @@ pub enum Target {
 impl Target {
     /// Parses `sqlite:PATH`, `postgres://…`, `postgresql://…` or the words `host=… dbname=…` of libpq.
     pub fn parse(url: &str) -> Result<Self, Error> {
+        Self::parse_with(url, &Variables::default())
+    }
+
+    /// Parses a URL. What it does not say of a PostgreSQL database, the variables say.
+    pub fn parse_with(url: &str, variables: &Variables) -> Result<Self, Error> {
         if url.starts_with("sqlite:") {
             return Self::sqlite(url);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") || is_in_words(url) {
-            return Self::postgres(url);
+            return Self::postgres(url, variables);
         }
         Err(Error::Usage {
             what: "haul does not know this kind of database URL".into(),
@@ -112,13 +119,18 @@ impl Target {
         }
     }
 
+    /// Returns true for an environment variable that says what a URL does not.
+    pub fn reads_variable(name: &str) -> bool {
+        is_of_libpq(name)
+    }
+
     #[cfg(feature = "db-postgres")]
-    fn postgres(url: &str) -> Result<Self, Error> {
-        Address::parse(url).map(Self::Postgres)
+    fn postgres(url: &str, variables: &Variables) -> Result<Self, Error> {
+        Address::parse(url, variables).map(Self::Postgres)
     }
 
     #[cfg(not(feature = "db-postgres"))]
-    fn postgres(_url: &str) -> Result<Self, Error> {
+    fn postgres(_url: &str, _variables: &Variables) -> Result<Self, Error> {
         Err(left_out(Dialect::Postgres, "db-postgres"))
     }
 
@@ -150,6 +162,36 @@ impl Target {
             #[cfg(feature = "db-postgres")]
             Self::Postgres(address) => Self::Postgres(address),
         }
+    }
+
+    /// Lets everything on a PostgreSQL database run as this role.
+    pub fn with_role(self, role: &str) -> Result<Self, Error> {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(_) => Err(Error::Usage {
+                what: format!("SQLite has no roles, and the role {role} is asked for"),
+                next: "leave out --role, and role in haul.toml".into(),
+            }),
+            #[cfg(feature = "db-postgres")]
+            Self::Postgres(address) => Ok(Self::Postgres(address.with_role(role))),
+        }
+    }
+
+    /// Waits until the server answers, and with `to_write` until it may be written to, at the longest until `deadline`. A
+    /// SQLite database has no server.
+    #[cfg(feature = "db-postgres")]
+    pub fn wait_for_server(&self, deadline: Instant, to_write: bool) -> Result<(), Error> {
+        match self {
+            #[cfg(feature = "db-sqlite")]
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(address) => wait_for_server(address, deadline, to_write),
+        }
+    }
+
+    /// Returns at once: a SQLite database has no server.
+    #[cfg(not(feature = "db-postgres"))]
+    pub fn wait_for_server(&self, _deadline: Instant, _to_write: bool) -> Result<(), Error> {
+        Ok(())
     }
 
     /// Creates the database if it does not exist. Returns true if it was created.
@@ -232,6 +274,16 @@ fn is_in_words(text: &str) -> bool {
 
 #[cfg(not(feature = "db-postgres"))]
 fn is_in_words(_text: &str) -> bool {
+    false
+}
+
+#[cfg(feature = "db-postgres")]
+fn is_of_libpq(name: &str) -> bool {
+    reads_variable(name)
+}
+
+#[cfg(not(feature = "db-postgres"))]
+fn is_of_libpq(_name: &str) -> bool {
     false
 }
 

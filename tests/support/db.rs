@@ -66,7 +66,7 @@ impl Db {
         let is_plain = may_back_up && destroys && self.server.is_some() && !arguments.contains("--backup");
         command.arg("db").args(arguments.split_whitespace()).args(create).current_dir(self.path()).stdin(Stdio::null());
         command.args(is_plain.then_some("--backup=never"));
-        command.env("DATABASE_URL", &self.url).env_remove("COLUMNS").env_remove("NO_COLOR");
+        command.env("DATABASE_URL", &self.url).env_remove("HAUL_ENV").env_remove("COLUMNS").env_remove("NO_COLOR");
         command
     }
 

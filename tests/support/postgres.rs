@@ -10,12 +10,16 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// The port of a server that none is chosen for.
+const PORT: u16 = 5432;
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A running server.
 pub struct Server {
     /// Where its socket is.
     pub(super) directory: PathBuf,
+    /// Where it listens: a part of the name of its socket, and a port of 127.0.0.1 if it has one.
+    pub port: u16,
 }
 
 /// A server of this process, which stops when the process ends.
@@ -31,7 +35,7 @@ pub fn server() -> &'static Server {
     static SERVER: OnceLock<&'static Server> = OnceLock::new();
     SERVER.get_or_init(|| match std::env::var_os("HAUL_TEST_POSTGRES") {
         Some(directory) => {
-            let server = Box::leak(Box::new(Server { directory: directory.into() }));
+            let server = Box::leak(Box::new(Server { directory: directory.into(), port: PORT }));
             server.wait();
             server
         }
@@ -42,13 +46,21 @@ pub fn server() -> &'static Server {
 impl OwnServer {
     /// Starts a server that may be killed.
     pub fn start() -> &'static Self {
+        Self::made(&[], PORT, |_| ())
+    }
+
+    /// Starts a server with these arguments of the script, after `prepare` has changed its directory of data. It listens at
+    /// `port`.
+    pub fn made(arguments: &[&str], port: u16, prepare: impl FnOnce(&Path)) -> &'static Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/postgres");
-        let mut owner = Command::new(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
+        let mut owner =
+            Command::new(script).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell");
         let mut directory = String::new();
         let mut lines = BufReader::new(owner.stdout.take().expect("a pipe"));
         lines.read_line(&mut directory).expect("the script answers");
         assert!(!directory.is_empty(), "no server of PostgreSQL can be started");
-        let server = Server { directory: directory.trim_end().into() };
+        let server = Server { directory: directory.trim_end().into(), port };
+        prepare(&server.directory.join("data"));
         let server = Box::leak(Box::new(Self { server, owner: Mutex::new(owner) }));
         server.restart();
         server
@@ -102,7 +114,7 @@ impl Server {
     /// The URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
         let socket = self.directory.display().to_string().replace('/', "%2F");
-        format!("postgres://postgres@{socket}/{database}")
+        format!("postgres://postgres@{socket}:{}/{database}", self.port)
     }
 
     /// A database that nobody else has.

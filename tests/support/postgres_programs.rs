@@ -21,7 +21,8 @@ impl Server {
     /// Runs a program of PostgreSQL on a database with `input`. Returns its output.
     pub fn program(&self, name: &str, database: &str, arguments: &[&str], input: &str) -> String {
         let mut child = Command::new(path_of(name))
-            .args(["-h", self.directory.to_str().expect("text"), "-U", "postgres", "-d", database])
+            .args(["-h", self.directory.to_str().expect("text"), "-p", &self.port.to_string()])
+            .args(["-U", "postgres", "-d", database])
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

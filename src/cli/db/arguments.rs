@@ -1,12 +1,16 @@
 //! Arguments that the commands of SQL migrations share.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
+use super::chosen::Chosen;
+use crate::cli::command::Answer;
 use crate::db::backup::{BackupMode, BackupPolicy};
 use crate::db::hooks::Hooks;
 use crate::db::runner::{DestructiveStatement, FilePolicy, Plan, TIMEOUT_DEFAULT};
@@ -14,20 +18,16 @@ use crate::db::script::{
     Examined, Folders, Placeholders, ReadOptions, examine_directory, examine_seeds, require_environment_name,
 };
 use crate::db::state::Tables;
-use crate::db::{
-    Absent, DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, SETTINGS_FILE, Target, Version,
-};
+use crate::db::{Absent, DEFAULT_DATABASE, DbSettings, Dialect, Migrations, Runner, RunnerOptions, Target, Version};
 use crate::migration::Error;
 use crate::observe::Scope;
 
 /// The name of the records of a run.
 const RECORDS_NOUN: &str = "migrations";
-/// The environment variable that names the database.
-const DATABASE_VARIABLE: &str = "DATABASE_URL";
+/// The longest wait for a server: a year, which a clock can hold.
+const WAIT_SECONDS_MAX: u64 = 365 * 86_400;
 const DIRECTORY_DEFAULT: &str = "./migrations";
 const SEEDS_DEFAULT: &str = "./seeds";
-/// The environment variable that names the environment.
-const ENVIRONMENT_VARIABLE: &str = "HAUL_ENV";
 
 /// The database.
 #[derive(Args)]
@@ -36,6 +36,15 @@ pub struct DatabaseArgs {
     /// haul.toml, or sqlite:./haul.db]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// Environment in haul.toml [default: HAUL_ENV]
+    #[arg(long, value_name = "NAME")]
+    env: Option<String>,
+    /// PostgreSQL: role to run everything as [default: haul.toml]
+    #[arg(long, value_name = "NAME")]
+    role: Option<String>,
+    /// PostgreSQL: if the server is not up yet, wait this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, hide_default_value = true)]
+    wait_for_server: u64,
     /// Name of the table that records what is applied, also SCHEMA.NAME [default: haul_migrations]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
@@ -163,9 +172,9 @@ pub struct LimitArgs {
     /// Seconds that a migration may take, unless its file says otherwise; 0 means no limit [default: 30]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
-    /// Seconds to wait for another run to end
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    lock_timeout: u64,
+    /// If another run holds the lock, wait for it this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, alias = "lock-timeout")]
+    wait: u64,
     /// Maximum number of rows of batches per second [default: no limit]
     #[arg(long, value_name = "ROWS")]
     rate_limit: Option<NonZeroU32>,
@@ -208,6 +217,8 @@ enum BackupWhen {
 pub struct Place {
     pub target: Target,
     pub tables: Tables,
+    /// Until when to wait for the server.
+    wait_until: Instant,
     /// What to do about applied migrations that have no file.
     pub files: FilePolicy,
     /// The environment, such as `staging`.
@@ -217,6 +228,29 @@ pub struct Place {
     settings: DbSettings,
 }
 
+/// The name of the database, and that of the environment.
+#[derive(Serialize)]
+pub struct PlaceName {
+    pub database: String,
+    pub environment: Option<String>,
+}
+
+impl PlaceName {
+    /// Adds both to an answer.
+    pub fn in_answer<'a, E: Serialize>(&self, answer: Answer<'a, E>) -> Answer<'a, E> {
+        answer.with("database", self.database.as_str()).with("environment", self.environment.as_deref())
+    }
+}
+
+impl fmt::Display for PlaceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.environment {
+            Some(environment) => write!(f, "{environment}, {}", self.database),
+            None => f.write_str(&self.database),
+        }
+    }
+}
+
 /// What a command works on.
 pub struct Work {
     pub place: Place,
@@ -224,18 +258,27 @@ pub struct Work {
 }
 
 impl DatabaseArgs {
+    fn chosen(&self) -> Result<Chosen, Error> {
+        Chosen::read(self.env.as_deref())
+    }
+
     /// Returns what the arguments, the environment or the settings say; the first of them wins.
     pub fn place(&self) -> Result<Place, Error> {
-        let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
-        let target = match self.target(&settings)? {
+        let chosen = self.chosen()?;
+        let target = match chosen.target(self.database.as_deref())? {
             Some(target) => target,
             None => Target::parse(DEFAULT_DATABASE)?,
         };
-        self.place_of(target, settings)
+        self.place_of(target, chosen)
     }
 
     /// Returns this database with what else the arguments or the settings say.
-    fn place_of(&self, target: Target, settings: DbSettings) -> Result<Place, Error> {
+    fn place_of(&self, mut target: Target, chosen: Chosen) -> Result<Place, Error> {
+        let (environment, settings) = chosen.into_parts();
+        if let Some(role) = self.role.as_ref().or(settings.role.as_ref()) {
+            target = target.with_role(role)?;
+        }
+        let wait_until = Instant::now() + Duration::from_secs(self.wait_for_server.min(WAIT_SECONDS_MAX));
         let tables = match self.table.as_ref().or(settings.table.as_ref()) {
             Some(name) => Tables::named(name)?,
             None => Tables::default(),
@@ -243,34 +286,10 @@ impl DatabaseArgs {
         tables.require_fit(target.dialect())?;
         let ignores = |how: Option<Absent>| how == Some(Absent::Ignore);
         let files = FilePolicy { ignores_missing: ignores(settings.missing), ignores_newer: ignores(settings.newer) };
-        let environment = std::env::var(ENVIRONMENT_VARIABLE).ok().filter(|name| !name.is_empty());
-        Ok(Place { target, tables, environment, files, hooks: Hooks::default(), settings })
-    }
-}
-
-impl DatabaseArgs {
-    /// Returns the database that is named anywhere.
-    fn target(&self, settings: &DbSettings) -> Result<Option<Target>, Error> {
-        let variable = std::env::var_os(DATABASE_VARIABLE);
-        let variable = variable.map(|url| url.into_string().map_err(|_| unusable(DATABASE_VARIABLE, "is not UTF-8")));
-        let named = match (&self.database, variable.transpose()?, &settings.database) {
-            (Some(url), _, _) => Some(("--database", url.clone())),
-            (None, Some(url), _) => Some((DATABASE_VARIABLE, url)),
-            (None, None, Some(url)) => Some((SETTINGS_FILE, url.clone())),
-            (None, None, None) => None,
-        };
-        match named {
-            // A secret that was not set must not lead to another database.
-            Some((name, url)) if url.trim().is_empty() => Err(unusable(name, "names an empty database URL")),
-            named => named.map(|(_, url)| Target::parse(&url)).transpose(),
+        if self.wait_for_server > 0 {
+            target.wait_for_server(wait_until, false)?;
         }
-    }
-}
-
-fn unusable(name: &str, why: &str) -> Error {
-    Error::Usage {
-        what: format!("{name} {why}"),
-        next: "write sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/DATABASE there, or remove it".into(),
+        Ok(Place { target, tables, environment, wait_until, files, hooks: Hooks::default(), settings })
     }
 }
 
@@ -287,7 +306,7 @@ impl MigrationArgs {
 
     /// Returns this database, whatever others are named.
     pub fn place_of(&self, target: Target) -> Result<Place, Error> {
-        self.database.place_of(target, DbSettings::read(Path::new(SETTINGS_FILE))?)
+        self.database.place_of(target, self.database.chosen()?)
     }
 
     /// Reads the migrations in the SQL of a database.
@@ -301,9 +320,10 @@ impl MigrationArgs {
     /// Returns the migrations that can be read, and what is wrong with the others. Opens no database. Without a dialect,
     /// a database must be named, if only to say which one.
     pub fn examine(&self, dialect: Option<Dialect>) -> Result<Examined, Error> {
-        let settings = DbSettings::read(Path::new(SETTINGS_FILE))?;
-        let directory = self.directory(&settings);
-        let named = if dialect.is_some() { None } else { self.database.target(&settings)? };
+        let chosen = self.database.chosen()?;
+        let settings = chosen.settings();
+        let directory = self.directory(settings);
+        let named = if dialect.is_some() { None } else { chosen.target(self.database.database.as_deref())? };
         let dialect = match (dialect, named) {
             (Some(dialect), _) => dialect,
             (None, Some(target)) => target.dialect(),
@@ -316,7 +336,7 @@ impl MigrationArgs {
                 });
             }
         };
-        examine_directory(dialect, &directory, self.read_options(&settings)?)
+        examine_directory(dialect, &directory, self.read_options(settings)?)
     }
 
     /// Returns the seeds that `seed` would find without arguments; none if there is no directory.
@@ -332,7 +352,7 @@ impl MigrationArgs {
 
     /// Returns the directory of the migrations, which need not exist.
     pub fn directory_alone(&self) -> Result<PathBuf, Error> {
-        Ok(self.directory(&DbSettings::read(Path::new(SETTINGS_FILE))?))
+        Ok(self.directory(self.database.chosen()?.settings()))
     }
 
     fn directory(&self, settings: &DbSettings) -> PathBuf {
@@ -352,6 +372,11 @@ impl Place {
         environment.map_or(Ok(()), require_environment_name)?;
         let placeholders = placeholders.values(&self.settings)?;
         Ok(examine_seeds(self.target.dialect(), directory, environment, &placeholders)?.into_migrations()?)
+    }
+
+    /// Returns the name of the database, and that of the environment.
+    pub fn name(&self) -> PlaceName {
+        PlaceName { database: self.target.to_string(), environment: self.environment.clone() }
     }
 
     /// Returns the patterns of objects that `drift` leaves out.
@@ -388,6 +413,9 @@ impl Work {
     /// Returns what a run is about to do. Completes what a run that was killed left open.
     pub fn plan_to_act(&self) -> Result<Plan, Error> {
         self.place.target.recover()?;
+        if self.place.wait_until > Instant::now() {
+            self.place.target.wait_for_server(self.place.wait_until, true)?;
+        }
         self.plan()
     }
 
@@ -427,7 +455,7 @@ impl LimitArgs {
             tables: place.tables.clone(),
             timeout: Some(timeout).filter(|timeout| !timeout.is_zero()),
             concurrent_timeout: given.filter(|timeout| !timeout.is_zero()),
-            lock_wait: Duration::from_secs(self.lock_timeout),
+            lock_wait: Duration::from_secs(self.wait),
             rows_per_second: self.rate_limit,
             files: place.files,
             hooks: place.hooks.clone(),

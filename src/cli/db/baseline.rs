@@ -1,6 +1,6 @@
 //! `haul db baseline`: records migrations as applied without running them.
 //!
-//! The JSON document has `database`, `declared` (a list of labels) and `ledger` (the table of another runner, or null).
+//! The JSON document has `database`, `environment`, `declared` (a list of labels) and `ledger` (the table of another runner, or null).
 
 use clap::{ArgGroup, Args};
 
@@ -39,7 +39,7 @@ pub struct BaselineCommand {
 impl BaselineCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.files.apply(self.migrations.work()?);
-        let database = work.place.target.to_string();
+        let database = work.place.name();
         let takeover = match (&self.from_ledger, &self.version) {
             (Some(name), _) => Some(takeover(&work, Some(name.as_str()).filter(|name| !name.is_empty()))?),
             (None, Some(version)) => {
@@ -49,7 +49,7 @@ impl BaselineCommand {
             (None, None) => None,
         };
         if let Some(takeover) = &takeover {
-            self.confirm_takeover(takeover)?;
+            self.confirm_takeover(&work, takeover)?;
         }
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner(&self.limits)?;
@@ -59,8 +59,7 @@ impl BaselineCommand {
             (None, None) => Ok(Vec::new()),
         })?;
         let ledger = takeover.map(|takeover| takeover.table);
-        let answer =
-            Answer::new(&()).with("database", &*database).with("declared", declared.clone()).with("ledger", ledger);
+        let answer = database.in_answer(Answer::new(&())).with("declared", declared.clone()).with("ledger", ledger);
         answer.print(self.output, |table| {
             declared.iter().for_each(|name| table.item("recorded", name, ""));
             table.line(format_args!("{database}: {} recorded as applied, none was run", declared.len()));
@@ -94,11 +93,12 @@ impl BaselineCommand {
         Ok(())
     }
 
-    fn confirm_takeover(&self, takeover: &Takeover) -> Result<(), Error> {
+    fn confirm_takeover(&self, work: &Work, takeover: &Takeover) -> Result<(), Error> {
         let Takeover { table, runner, labels, pending, .. } = takeover;
         let pending = if pending.is_empty() { "nothing".to_owned() } else { pending.join(", ") };
         let what = format!(
-            "{} versions that {runner} has recorded in {table} count as applied, and nothing runs; pending afterwards: {pending}",
+            "{}: {} versions that {runner} has recorded in {table} count as applied, and nothing runs; pending afterwards: {pending}",
+            work.place.name(),
             labels.len()
         );
         if labels.is_empty() { Ok(()) } else { self.consent.confirm_all(what, labels) }

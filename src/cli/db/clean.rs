@@ -1,11 +1,11 @@
 //! `haul db clean`: removes old backups that haul made.
 //!
-//! The JSON document has `database`, `removed` and `kept` (lists of [`KnownBackup`]).
+//! The JSON document has `database`, `environment`, `removed` and `kept` (lists of [`KnownBackup`]).
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{LimitArgs, MigrationArgs, scope};
+use super::arguments::{LimitArgs, MigrationArgs, PlaceName, scope};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -29,7 +29,8 @@ pub struct CleanCommand {
 
 #[derive(Serialize)]
 struct CleanEnd {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     removed: Vec<KnownBackup>,
     kept: Vec<KnownBackup>,
 }
@@ -37,14 +38,14 @@ struct CleanEnd {
 impl CleanCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
-        let database = work.place.target.to_string();
+        let database = work.place.name();
         let known = known_backups(&mut *work.place.target.open_read_only()?, &work.place.tables)?;
         let (old, kept) = KnownBackup::old(known, self.keep);
         let removed = if old.is_empty() {
             Vec::new()
         } else {
             let files: Vec<_> = old.iter().map(|backup| backup.file.clone()).collect();
-            self.consent.confirm_all("this removes backups", &files)?;
+            self.consent.confirm_all(format_args!("{}: this removes backups", work.place.name()), &files)?;
             let watch = Watch::start(self.output)?;
             let mut runner = work.runner(&self.limits)?;
             watch.run(scope(), |control| runner.remove_backups(&old, control))?

@@ -1,11 +1,11 @@
 //! `haul db create-database`: creates the database, if it does not exist.
 //!
-//! The JSON document has `database` and `created`.
+//! The JSON document has `database`, `environment` and `created`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::DatabaseArgs;
+use super::arguments::{DatabaseArgs, PlaceName};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 
@@ -20,14 +20,15 @@ pub struct CreateDatabaseCommand {
 
 #[derive(Serialize)]
 struct CreateEnd {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     created: bool,
 }
 
 impl CreateDatabaseCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let target = self.database.place()?.target;
-        let end = CreateEnd { database: target.to_string(), created: target.create()? };
+        let place = self.database.place()?;
+        let end = CreateEnd { database: place.name(), created: place.target.create()? };
         Answer::new(&end).print(self.output, |table| {
             let how = if end.created { "created" } else { "exists; nothing to do" };
             table.line(format_args!("{}: {how}", end.database));

@@ -1,12 +1,12 @@
 //! `haul db drift`: compares the schema with the one after the last run. Changes nothing.
 //!
-//! The JSON document has `database`, `kept_at`, `kept_digest`, `digest`, `stale` (true if a run that did not end has run
+//! The JSON document has `database`, `environment`, `kept_at`, `kept_digest`, `digest`, `stale` (true if a run that did not end has run
 //! migrations since), `changes` (a list of [`Change`]), `left_out` (a list of texts) and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::DatabaseArgs;
+use super::arguments::{DatabaseArgs, PlaceName};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
@@ -30,7 +30,8 @@ pub struct DriftCommand {
 
 #[derive(Serialize)]
 struct Drift {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     kept_at: String,
     kept_digest: String,
     digest: String,
@@ -49,7 +50,7 @@ impl DriftCommand {
         let patterns: Vec<_> = self.ignore.iter().chain(place.ignored()).cloned().collect();
         let (changes, left_out) = left_out(changes(&kept.schema.text, &now.text), &patterns);
         let (kept_at, kept_digest, digest) = (kept.taken_at, kept.schema.digest, now.digest);
-        let drift = Drift { database: name, kept_at, kept_digest, digest, stale, changes, left_out };
+        let drift = Drift { database: place.name(), kept_at, kept_digest, digest, stale, changes, left_out };
         // The digest also differs if only the order of the objects does.
         let answer = Answer::new(&drift).exit_if(!drift.changes.is_empty(), exit::BAD_DATA);
         answer.print(self.output, |table| render(table, &drift))

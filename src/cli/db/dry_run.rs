@@ -1,11 +1,11 @@
 //! `haul db migrate --dry-run`: what would run, and with `=execute` whether it would succeed.
 //!
-//! The JSON document has `database`, `would_apply` (a list of [`PendingMigration`]), `repeatables` (a list of [`FileState`]), `hooks` (each with `when` and `name`), `not_exercised` and `first_pages_only`
+//! The JSON document has `database`, `environment`, `would_apply` (a list of [`PendingMigration`]), `repeatables` (a list of [`FileState`]), `hooks` (each with `when` and `name`), `not_exercised` and `first_pages_only`
 //! (labels), `unclear` (each with `name`, `error` and `reason`), `rehearsal` (a [`RunSummary`], or null if nothing was executed) and `exit_code`.
 
 use serde::Serialize;
 
-use super::arguments::{LimitArgs, Work, scope};
+use super::arguments::{LimitArgs, PlaceName, Work, scope};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
@@ -19,7 +19,8 @@ use crate::migration::exit;
 
 #[derive(Serialize)]
 struct DryRunEnd {
-    database: String,
+    #[serde(flatten)]
+    place: PlaceName,
     would_apply: Vec<Shown>,
     repeatables: Vec<ShownFile>,
     hooks: Vec<ShownHook>,
@@ -64,13 +65,12 @@ pub fn dry_run(
 ) -> anyhow::Result<u8> {
     let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
     let would_apply: Vec<_> = wanted.map(|pending| shown(&work, pending)).collect();
-    let database = work.place.target.to_string();
     let files = plan.files.iter().filter(|file| request.to.is_none() && file.is_pending());
     let repeatables: Vec<_> = files.map(|file| shown_file(&work, file)).collect();
     let hooks = work.place.hooks.iter().filter(|_| !would_apply.is_empty() || !repeatables.is_empty());
     let hooks = hooks.map(|hook| ShownHook { when: hook.when, name: hook.name() }).collect();
     let mut end = DryRunEnd {
-        database,
+        place: work.place.name(),
         would_apply,
         repeatables,
         hooks,
@@ -139,7 +139,7 @@ fn render(table: &mut Table, end: &DryRunEnd) {
     }
     table.line(format_args!(
         "{}: {} would be applied; nothing was changed",
-        end.database,
+        end.place,
         end.would_apply.len() + end.repeatables.len()
     ));
     if let Some(run) = &end.rehearsal {

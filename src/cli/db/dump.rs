@@ -1,6 +1,6 @@
 //! `haul db dump`: the schema of a database as text. Changes nothing.
 //!
-//! The JSON document has `database`, `digest` (BLAKE3-256 of the text) and `text`.
+//! The JSON document has `database`, `environment`, `digest` (BLAKE3-256 of the text) and `text`.
 
 use std::io::{IsTerminal, stdout};
 
@@ -23,10 +23,10 @@ pub struct DumpCommand {
 impl DumpCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let place = self.database.place()?;
-        let database = place.target.to_string();
         let schema = Schema::read(&mut *place.target.open_read_only()?, &place.tables);
-        let schema = schema.map_err(|error| error.at(&database))?;
-        Answer::new(&schema).with("database", database).print(self.output, |table| match stdout().is_terminal() {
+        let schema = schema.map_err(|error| error.at(&place.target.to_string()))?;
+        let answer = place.name().in_answer(Answer::new(&schema));
+        answer.print(self.output, |table| match stdout().is_terminal() {
             // What is read on a terminal is not run; what is run needs each name as it is.
             true => table.lines(&schema.text),
             false => table.text(&schema.text),

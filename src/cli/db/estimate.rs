@@ -1,11 +1,11 @@
 //! `haul db migrate --estimate`: how long what is pending may take. Reads only.
 //!
-//! The JSON document has `database`, `migrations` (a list of [`Estimate`]), `duration_ms` (the sum of what is known),
+//! The JSON document has `database`, `environment`, `migrations` (a list of [`Estimate`]), `duration_ms` (the sum of what is known),
 //! `unknown` (how many are not) and `exit_code`.
 
 use serde::Serialize;
 
-use super::arguments::Work;
+use super::arguments::{PlaceName, Work};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
@@ -17,7 +17,8 @@ use crate::migration::{Error, exit};
 
 #[derive(Serialize)]
 struct EstimateEnd {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     migrations: Vec<Estimate>,
     duration_ms: u64,
     unknown: usize,
@@ -48,7 +49,7 @@ pub fn print_estimate(
     let known = migrations.iter().filter_map(|estimate| estimate.duration_ms);
     let duration_ms = known.fold(0, u64::saturating_add);
     let unknown = migrations.iter().filter(|estimate| estimate.duration_ms.is_none()).count();
-    let database = work.place.target.to_string();
+    let database = work.place.name();
     let end = EstimateEnd { database, migrations, duration_ms, unknown };
     Answer::new(&end).exit(exit::OK).print(output, |table| render(table, &end))
 }

@@ -1,11 +1,11 @@
 //! `haul db locks`: who holds the lock of a database. Changes nothing.
 //!
-//! The JSON document has `database` and `lock` (a [`LockHolder`] or null).
+//! The JSON document has `database`, `environment` and `lock` (a [`LockHolder`] or null).
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::DatabaseArgs;
+use super::arguments::{DatabaseArgs, PlaceName};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::db::database::LockHolder;
@@ -21,7 +21,8 @@ pub struct LocksCommand {
 
 #[derive(Serialize)]
 struct Locks {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     lock: Option<LockHolder>,
 }
 
@@ -29,7 +30,7 @@ impl LocksCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let place = self.database.place()?;
         let lock = place.target.open_read_only()?.lock_holder(place.tables.ledger())?;
-        let locks = Locks { database: place.target.to_string(), lock };
+        let locks = Locks { database: place.name(), lock };
         Answer::new(&locks).print(self.output, |table| {
             let how = locks.lock.as_ref().map_or("not held".to_owned(), |lock| format!("held by {}", lock.owner));
             table.line(format_args!("{}: {how}", locks.database));

@@ -1,11 +1,11 @@
 //! `haul db log`: every attempt, failed ones too, oldest first.
 //!
-//! The JSON document has `database` and `log` (a list of [`LogRow`]).
+//! The JSON document has `database`, `environment` and `log` (a list of [`LogRow`]).
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::DatabaseArgs;
+use super::arguments::{DatabaseArgs, PlaceName};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
@@ -26,7 +26,8 @@ pub struct LogCommand {
 
 #[derive(Serialize)]
 struct Log {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     log: Vec<LogRow>,
 }
 
@@ -35,8 +36,7 @@ impl LogCommand {
         let place = self.database.place()?;
         let mut database = place.target.open_read_only()?;
         let log = StateReader::new(&mut *database, &place.tables).log(self.last);
-        let database = place.target.to_string();
-        let log = Log { log: log.map_err(|error| error.at(&database))?, database };
+        let log = Log { log: log.map_err(|error| error.at(&place.target.to_string()))?, database: place.name() };
         Answer::new(&log).print(self.output, |table| log.log.iter().for_each(|row| render(table, row)))
     }
 }

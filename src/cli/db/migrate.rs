@@ -1,13 +1,13 @@
 //! `haul db migrate`: applies what is pending.
 //!
-//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) with `database` and `exit_code`; that of a dry run is
-//! described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate). On tenants it is a
-//! [`TenantsSummary`](crate::db::tenants::TenantsSummary) with `exit_code`.
+//! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary) with `database`, `environment` and `exit_code`; that of
+//! a dry run is described in [`dry_run`](super::dry_run), that of an estimate in [`estimate`](super::estimate). On tenants
+//! it is a [`TenantsSummary`](crate::db::tenants::TenantsSummary) with `exit_code`.
 
 use clap::{Args, ValueEnum};
 
 use super::arguments::{
-    BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, Work, destructive_lines, scope, version,
+    BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, PlaceName, Work, destructive_lines, scope, version,
 };
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
@@ -100,7 +100,7 @@ impl MigrateCommand {
         if let Some(how) = self.dry_run {
             return dry_run(work, &request, &plan, how == DryRun::Execute, &self.limits, self.output);
         }
-        self.consent(&plan, &request)?;
+        self.consent(&work.place.name(), &plan, &request)?;
         self.migrate(work, &request)
     }
 
@@ -130,7 +130,7 @@ impl MigrateCommand {
     }
 
     /// Asks for consent if data would be destroyed.
-    fn consent(&self, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
+    fn consent(&self, place: &PlaceName, plan: &Plan, request: &MigrateRequest) -> Result<(), Error> {
         let wanted = plan.pending.iter().filter(|pending| request.takes(&pending.version));
         let files = plan.files.iter().filter(|file| request.to.is_none() && file.is_pending());
         let lines = wanted.flat_map(|pending| destructive_lines(&pending.file, &pending.destructive));
@@ -140,14 +140,14 @@ impl MigrateCommand {
             return Ok(());
         }
         let backup = self.backup.consent_text();
-        confirm(format_args!("this destroys data; {backup}"), &lines, self.yes)
+        confirm(format_args!("{place}: this destroys data; {backup}"), &lines, self.yes)
     }
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
-        let database = work.place.target.to_string();
+        let place = work.place.name();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.migrate(request, control))?;
-        finish(self.output, &database, "applied", &end)
+        finish(self.output, &place, "applied", &end)
     }
 }

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod baseline;
+mod chosen;
 mod clean;
 mod create;
 mod create_database;

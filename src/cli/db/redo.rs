@@ -37,12 +37,15 @@ impl RedoCommand {
         if let Some(row) = newest.select(&plan, &work.migrations)?.first() {
             let backup = self.backup.consent_text();
             let what = "this rolls back, with the data that it holds, and applies again";
-            self.consent.confirm_all(format_args!("{what}; {backup}"), std::slice::from_ref(&row.name))?;
+            self.consent.confirm_all(
+                format_args!("{}: {what}; {backup}", work.place.name()),
+                std::slice::from_ref(&row.name),
+            )?;
         }
-        let database = work.place.target.to_string();
+        let place = work.place.name();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.redo(control))?;
-        finish(self.output, &database, "done", &end)
+        finish(self.output, &place, "done", &end)
     }
 }

@@ -1,11 +1,11 @@
 //! `haul db repair`: copies the checksums of changed files into the ledger.
 //!
-//! The JSON document has `database`, `repaired` (a list of [`Repaired`]) and `log_replaced`.
+//! The JSON document has `database`, `environment`, `repaired` (a list of [`Repaired`]) and `log_replaced`.
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
-use super::arguments::{LimitArgs, MigrationArgs, Work, scope, version};
+use super::arguments::{LimitArgs, MigrationArgs, PlaceName, Work, scope, version};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -39,7 +39,8 @@ pub struct RepairCommand {
 
 #[derive(Serialize)]
 struct RepairEnd {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     repaired: Vec<Repaired>,
     log_replaced: bool,
 }
@@ -47,9 +48,10 @@ struct RepairEnd {
 impl RepairCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
-        let database = work.place.target.to_string();
+        let database = work.place.name();
         if self.lost_log {
-            self.consent.confirm("an empty log is created: what it said about earlier attempts is lost")?;
+            let what = "an empty log is created: what it said about earlier attempts is lost";
+            self.consent.confirm(format_args!("{}: {what}", work.place.name()))?;
         } else {
             self.confirm(&work)?;
         }
@@ -90,7 +92,7 @@ impl RepairCommand {
             });
         }
         let what = "this records the text of these files as what was applied, although it is not what was run";
-        self.consent.confirm_all(what, &lines)
+        self.consent.confirm_all(format_args!("{}: {what}", work.place.name()), &lines)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `haul db resolve`: records the state of a section without a transaction that failed or did not end.
 //!
-//! The JSON document has `database`, `name` and `settled` (`done`, `not_begun` or `from_statement`).
+//! The JSON document has `database`, `environment`, `name` and `settled` (`done`, `not_begun` or `from_statement`).
 
 use clap::Args;
 
@@ -36,7 +36,7 @@ pub struct ResolveCommand {
 impl ResolveCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let work = self.migrations.work()?;
-        let database = work.place.target.to_string();
+        let database = work.place.name();
         let (how, settled) = match (self.from_statement, self.not_begun) {
             (Some(number), _) => (Resolution::FromStatement(number), "from_statement"),
             (None, true) => (Resolution::NotBegun, "not_begun"),
@@ -44,11 +44,12 @@ impl ResolveCommand {
         };
         let plan = work.plan_to_act()?;
         let unresolved = Unresolved::find(&self.version, how, &plan, &work.migrations)?;
-        self.consent.confirm_all(unresolved.found(), &unresolved.statements(work.migrations.dialect()))?;
+        let found = format!("{}: {}", work.place.name(), unresolved.found());
+        self.consent.confirm_all(found, &unresolved.statements(work.migrations.dialect()))?;
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner(&self.limits)?;
         let name = watch.run(scope(), |control| runner.resolve(&self.version, how, control))?;
-        let answer = Answer::new(&()).with("database", &*database).with("name", &*name).with("settled", settled);
+        let answer = database.in_answer(Answer::new(&())).with("name", &*name).with("settled", settled);
         answer.print(self.output, |table| table.line(format_args!("{database}: {name} is settled")))
     }
 }

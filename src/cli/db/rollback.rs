@@ -1,7 +1,7 @@
 //! `haul db rollback`: rolls migrations back, newest first.
 //!
 //! The JSON document is a [`RunSummary`](crate::db::runner::RunSummary), in which `applied` counts what was rolled back, with
-//! `database` and `exit_code`.
+//! `database`, `environment` and `exit_code`.
 
 use clap::{ArgGroup, Args};
 
@@ -70,21 +70,21 @@ impl RollbackCommand {
         let has_down = |row: &&&AppliedRow| work.migrations.get(&row.version).is_some_and(|found| found.down.is_some());
         let (reverted, forgotten): (Vec<_>, Vec<_>) = rows.iter().partition(has_down);
         let names = |rows: Vec<&&AppliedRow>| rows.iter().map(|row| row.name.clone()).collect::<Vec<_>>();
+        let place = work.place.name();
         if !forgotten.is_empty() {
             let what = "these have no Down section: the schema stays as it is, and only their rows are removed, so that the \
                         next `haul db migrate` runs the files again";
-            self.consent.confirm_all(what, &names(forgotten))?;
+            self.consent.confirm_all(format_args!("{place}: {what}"), &names(forgotten))?;
         }
         if !reverted.is_empty() {
             let backup = self.backup.consent_text();
-            let what = format_args!("this rolls back, with the data that they hold; {backup}");
+            let what = format_args!("{place}: this rolls back, with the data that they hold; {backup}");
             self.consent.confirm_all(what, &names(reverted))?;
         }
-        let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.rollback(&request, control))?;
-        let code = finish(self.output, &database, "rolled back", &end)?;
+        let code = finish(self.output, &place, "rolled back", &end)?;
         let forgotten = end.details.iter().filter(|detail| detail.status == "forgotten").count();
         if forgotten > 0 {
             self.output.say(format_args!(

@@ -1,5 +1,6 @@
 //! The end of a run, for people and programs.
 
+use super::arguments::PlaceName;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
@@ -10,14 +11,14 @@ use crate::migration::{exit, shell_word};
 use crate::observe::Console;
 
 /// Prints the end of a run and returns its exit code. `verb` is what was done to a migration, as in `applied`.
-pub fn finish(output: OutputArgs, database: &str, verb: &str, end: &RunSummary) -> anyhow::Result<u8> {
-    let answer = Answer::new(end).with("database", database);
+pub fn finish(output: OutputArgs, place: &PlaceName, verb: &str, end: &RunSummary) -> anyhow::Result<u8> {
+    let answer = place.in_answer(Answer::new(end));
     // What went wrong decides. A run whose database was in use must be run again, like one that was stopped.
     let answer = match &end.failure {
         Some(failure) => answer.exit(if failure.temporary { exit::TEMPORARY } else { exit::FAILED }),
         None => answer.stopped(end.stopped),
     };
-    let code = answer.print(output, |table| render(table, database, verb, end))?;
+    let code = answer.print(output, |table| render(table, place, verb, end))?;
     if let Some(failure) = &end.failure {
         say_error(&failure.what(), None);
         if let Some(text) = &failure.text {
@@ -28,7 +29,7 @@ pub fn finish(output: OutputArgs, database: &str, verb: &str, end: &RunSummary) 
     Ok(code)
 }
 
-fn render(table: &mut Table, database: &str, verb: &str, end: &RunSummary) {
+fn render(table: &mut Table, place: &PlaceName, verb: &str, end: &RunSummary) {
     for detail in &end.details {
         table.item(detail.status, &detail.name, format_args!("{:>8} ms", detail.duration_ms));
         if let Some(PagesDone { rows, pages, longest_page_us }) = &detail.pages {
@@ -50,7 +51,7 @@ fn render(table: &mut Table, database: &str, verb: &str, end: &RunSummary) {
             sum.push_str(&format!(", {count} {what}"));
         }
     }
-    table.line(format_args!("{database}: {sum}"));
+    table.line(format_args!("{place}: {sum}"));
 }
 
 /// Returns commands in the words of a shell, each of which runs only if the one before succeeded.

@@ -41,18 +41,18 @@ impl SeedCommand {
             (false, true) => Again::Changed,
             (false, false) => Again::Named(self.again.clone()),
         };
+        let place = work.place.name();
         let plan = work.plan_to_act()?;
         let wanted: Vec<_> = again.select(&plan, &work.migrations)?.into_iter().map(|seed| seed.label()).collect();
         let states = plan.files.iter().filter(|state| wanted.contains(&state.name));
         let lines: Vec<_> = states.flat_map(|state| destructive_lines(&state.file, &state.destructive)).collect();
         if !lines.is_empty() {
             let backup = self.backup.consent_text();
-            confirm(format_args!("this destroys data; {backup}"), &lines, self.yes)?;
+            confirm(format_args!("{place}: this destroys data; {backup}"), &lines, self.yes)?;
         }
-        let database = work.place.target.to_string();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch.run(scope(), |control| runner.seed(&again, control))?;
-        finish(self.output, &database, "applied", &end)
+        finish(self.output, &place, "applied", &end)
     }
 }

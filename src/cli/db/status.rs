@@ -1,16 +1,16 @@
 //! `haul db status`: shows what is applied, pending, changed and missing. Changes nothing.
 //!
-//! The JSON document is a [`Plan`] with `database`, `seeds` (as its `repeatables`), `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
+//! The JSON document is a [`Plan`] with `database`, `environment`, `encryption`, `seeds` (as its `repeatables`), `lock`, `ledger_schema`, `other_ledgers` and `exit_code`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{FileArgs, MigrationArgs};
+use super::arguments::{FileArgs, MigrationArgs, PlaceName};
 use super::tenants::{self, TenantArgs, TenantWork};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
-use crate::db::database::LockHolder;
+use crate::db::database::{Encryption, LockHolder};
 use crate::db::foreign_ledgers::Others;
 use crate::db::runner::{FileState, Plan};
 use crate::migration::exit;
@@ -36,7 +36,9 @@ pub struct StatusCommand {
 
 #[derive(Serialize)]
 struct Status {
-    database: String,
+    #[serde(flatten)]
+    name: PlaceName,
+    encryption: Option<Encryption>,
     #[serde(flatten)]
     plan: Plan,
     seeds: Vec<FileState>,
@@ -69,7 +71,15 @@ impl StatusCommand {
         let ledger_name = tables.ledger().to_owned();
         let others = Others::find(&mut *database, tables).map_err(|error| error.at(&place))?;
         let other_ledgers = others.ledgers.into_iter().map(|ledger| (ledger.table, ledger.runner)).collect();
-        let status = Status { database: place, plan, seeds, lock, ledger_schema, other_ledgers };
+        let status = Status {
+            name: work.place.name(),
+            encryption: database.encryption(),
+            plan,
+            seeds,
+            lock,
+            ledger_schema,
+            other_ledgers,
+        };
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
         answer.print(self.output, |table| render(table, &status, &ledger_name, self.verbose))
     }
@@ -129,11 +139,16 @@ fn render(table: &mut Table, status: &Status, ledger_name: &str, verbose: bool) 
         let what = format!("the table {ledger} is the ledger of {runner}; haul leaves it as it is");
         table.item("note", what, "");
     }
+    match status.encryption {
+        Some(Encryption::Tls) => table.item("session", "encrypted with TLS", ""),
+        Some(Encryption::Off) => table.item("session", "not encrypted", ""),
+        Some(Encryption::Socket) | None => {}
+    }
     status.lock.iter().for_each(|lock| table.item("lock", &lock.owner, ""));
     let [applied, pending] = [plan.applied.len(), plan.pending.len() + plan.pending_files().len()];
     let [changed, missing] = [plan.changed.len() + plan.replaced.len(), plan.missing.len()];
     let sums = format!("{applied} applied, {pending} pending, {changed} changed, {missing} missing");
-    table.line(format_args!("{}: {sums}", status.database));
+    table.line(format_args!("{}: {sums}", status.name));
 }
 
 /// Shows a file without a version. One that was changed is to run again, which is no error.

@@ -1,11 +1,11 @@
 //! `haul db unlock`: ends the run that holds the lock of a database.
 //!
-//! The JSON document has `database` and `ended` (a [`LockHolder`], or null if nobody held the lock).
+//! The JSON document has `database`, `environment` and `ended` (a [`LockHolder`], or null if nobody held the lock).
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::DatabaseArgs;
+use super::arguments::{DatabaseArgs, PlaceName};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::db::database::LockHolder;
@@ -26,7 +26,8 @@ pub struct UnlockCommand {
 
 #[derive(Serialize)]
 struct UnlockEnd {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     ended: Option<LockHolder>,
 }
 
@@ -39,7 +40,7 @@ impl UnlockCommand {
             Some(holder) => unlock(&mut *place.target.open()?, &place.tables, &owner_text(), holder)?,
             None => {}
         }
-        let end = UnlockEnd { database: place.target.to_string(), ended: holder };
+        let end = UnlockEnd { database: place.name(), ended: holder };
         Answer::new(&end).print(self.output, |table| match &end.ended {
             Some(holder) => table.line(format_args!("{}: ended {}", end.database, holder.owner)),
             None => table.line(format_args!("{}: not held; nothing to do", end.database)),

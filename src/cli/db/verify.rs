@@ -1,14 +1,14 @@
 //! `haul db verify`: compares each applied migration with its file.
 //!
-//! The JSON document has `database`, `migrations` (each with `version`, `name` and `state`: `equal`, `changed`,
-//! `replaced`, `missing`, `ignored` or `squashed`), `repeatables` (a list of [`FileState`]), `differences`,
+//! The JSON document has `database`, `environment`, `migrations` (each with `version`, `name` and `state`: `equal`,
+//! `changed`, `replaced`, `missing`, `ignored` or `squashed`), `repeatables` (a list of [`FileState`]), `differences`,
 //! `unfinished_builds` (each with `name` and `remedy`) and `exit_code`. What a migration has left half built is not what
 //! its file says, so it ends with 65 too.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{FileArgs, MigrationArgs};
+use super::arguments::{FileArgs, MigrationArgs, PlaceName};
 use super::tenants::{self, TenantArgs, TenantWork};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
@@ -32,7 +32,8 @@ pub struct VerifyCommand {
 
 #[derive(Serialize)]
 struct VerifyEnd {
-    database: String,
+    #[serde(flatten)]
+    database: PlaceName,
     migrations: Vec<Verified>,
     repeatables: Vec<FileState>,
     differences: usize,
@@ -61,7 +62,7 @@ impl VerifyCommand {
         let remedy = plan.unfinished_builds.first().map(|build| format!("`{}`, then build it again", build.remedy));
         let next = plan.require_unchanged().err().and_then(|error| error.next_step()).or(remedy);
         let end = VerifyEnd {
-            database: work.place.target.to_string(),
+            database: work.place.name(),
             migrations: verified(&plan),
             repeatables: plan.files,
             differences,

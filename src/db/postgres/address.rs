@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use postgres::Config;
@@ -12,6 +12,8 @@ use postgres::Config;
 use super::parameters::{Parameters, unreadable};
 use super::password_file::{Sought, password_for};
 use super::service_file::add_service;
+use super::tls::TlsSettings;
+use crate::db::variables::Variables;
 use crate::migration::Error;
 
 /// The time to wait for a connection, unless the URL sets one.
@@ -47,6 +49,9 @@ pub struct Address {
     /// Where the server may be, in the order in which to try.
     pub(super) hosts: Vec<Host>,
     pub(super) wanted: Wanted,
+    pub(super) tls: TlsSettings,
+    /// The role to run as, if it is not the one that connects.
+    pub(super) role: Option<String>,
     place: String,
     /// The schema in which unqualified names are looked up first, if it is that of a tenant.
     schema: Option<String>,
@@ -60,6 +65,13 @@ pub struct Host {
     /// The address to connect to, if the name is not to be looked up.
     pub address: Option<IpAddr>,
     pub port: u16,
+}
+
+impl Host {
+    /// Returns true for a socket of this machine.
+    pub fn is_socket(&self) -> bool {
+        self.name.starts_with('/') && self.address.is_none()
+    }
 }
 
 /// Which server of several to take: `target_session_attrs`.
@@ -81,11 +93,17 @@ impl fmt::Debug for Address {
 
 impl Address {
     /// Parses a URL or words `name=value`. What they do not say, the environment variables and files of libpq say.
-    pub fn parse(text: &str) -> Result<Self, Error> {
+    pub fn parse(text: &str, variables: &Variables) -> Result<Self, Error> {
         let mut parameters = Parameters::parse(text)?;
-        add_service(&mut parameters)?;
-        parameters.add_environment(|name| std::env::var(name).ok());
+        let variable = |name: &str| variables.get(name);
+        add_service(&mut parameters, variable)?;
+        parameters.add_environment(variable);
         Self::of(&parameters)
+    }
+
+    /// Lets everything run as this role.
+    pub fn with_role(self, role: &str) -> Self {
+        Self { role: Some(role.to_owned()), ..self }
     }
 
     fn of(parameters: &Parameters) -> Result<Self, Error> {
@@ -103,9 +121,11 @@ impl Address {
         if config.get_keepalives_retries().is_none() {
             config.keepalives_retries(KEEPALIVES_RETRIES);
         }
-        check_encryption(parameters)?;
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        let tls = TlsSettings::of(parameters, home.as_deref())?;
         let place = place(&config, &hosts, parameters.get("port").is_some());
-        let mut address = Self { config: Box::new(config), hosts, wanted: wanted_of(parameters)?, place, schema: None };
+        let (config, wanted) = (Box::new(config), wanted_of(parameters)?);
+        let mut address = Self { config, hosts, wanted, tls, role: None, place, schema: None };
         address.add_password(parameters)?;
         Ok(address)
     }
@@ -166,6 +186,7 @@ impl Address {
         if addresses.len() == self.hosts.len() {
             found.push(("PGHOSTADDR", addresses.join(",").into()));
         }
+        found.extend(self.tls.environment());
         if let Some(password) = self.config.get_password() {
             found.push(("PGPASSWORD", OsString::from_vec(password.to_vec())));
         }
@@ -248,23 +269,6 @@ fn wanted_of(parameters: &Parameters) -> Result<Wanted, Error> {
     })
 }
 
-/// Refuses what would need encryption, which haul does not have: the password would go out in the clear.
-fn check_encryption(parameters: &Parameters) -> Result<(), Error> {
-    let mode = match parameters.get("sslrootcert") {
-        // libpq takes the certificates of the system for checks of the server alone.
-        Some("system") => Some("verify-full"),
-        _ => parameters.get("sslmode"),
-    };
-    match mode {
-        None | Some("disable" | "allow" | "prefer") => Ok(()),
-        Some("require" | "verify-ca" | "verify-full") => Err(unreadable(
-            "sslmode asks for an encrypted connection, and haul does not have TLS",
-            "connect through a socket, a private network or a tunnel, with sslmode=disable",
-        )),
-        Some(_) => Err(unreadable("the value of sslmode is none that it can have", "write sslmode=disable")),
-    }
-}
-
 /// Returns `postgres://user@host:port/database`.
 fn place(config: &Config, hosts: &[Host], with_port: bool) -> String {
     let user = config.get_user().map(|user| format!("{user}@")).unwrap_or_default();
@@ -298,18 +302,6 @@ mod tests {
             let error = of(url).unwrap_err();
             assert!(!format!("{error:?} {error}").contains(secret), "{error}");
         }
-    }
-
-    #[test]
-    fn a_connection_that_must_be_encrypted_is_refused() {
-        for parameter in ["sslmode=require", "sslmode=verify-full", "sslmode=verify-ca", "sslrootcert=system"] {
-            let error = of(&format!("postgres://h/x?{parameter}")).unwrap_err().to_string();
-            assert!(error.contains("haul does not have TLS"), "{error}");
-        }
-        for parameter in ["sslmode=disable", "sslmode=prefer"] {
-            assert!(of(&format!("postgres://h/x?{parameter}")).is_ok());
-        }
-        assert!(of("postgres://h/x?sslmode=some").is_err());
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub fn back_up(
 ) -> Result<Backup, Error> {
     let mut command = Command::new(PROGRAM);
     command.args(["--format=custom", "--no-password", &format!("--lock-wait-timeout={LOCK_WAIT_MS}")]);
+    command.args(address.role.as_ref().map(|role| format!("--role={role}")));
     command.args(without_rows.iter().map(|table| format!("--exclude-table-data={table}")));
     let mut name = address.database();
     if let Some(schema) = address.schema() {

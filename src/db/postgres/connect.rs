@@ -4,20 +4,24 @@
 //! connection that only reads works within one transaction and leaves no setting behind, so that it may share its
 //! session with others.
 
-use postgres::{Client, Config, NoTls};
+use postgres::config::SslMode;
+use postgres::error::SqlState;
+use postgres::{Client, Config};
 
 use super::address::{Address, Host, Wanted};
 use super::errors::engine_error;
 use super::notices::Notices;
-use super::query::{flag, query};
-use crate::db::database::Value;
+use super::query::{flag, query, quoted};
+use super::tls::Connector;
+use crate::db::database::{Encryption, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
 
 /// PostgreSQL truncates names after this length.
 const NAME_BYTES_MAX: usize = 63;
-/// Begins the transaction in which a connection reads.
-const BEGIN_READING: &str = "BEGIN TRANSACTION READ ONLY";
+/// Begins the transaction in which a connection reads. All of its queries see the same state: tables that a first run creates
+/// in between would look like some that are half gone.
+const BEGIN_READING: &str = "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 /// The age up to which the process of a connection can be a new one, in milliseconds.
 const NEW_UNTIL_MS: i64 = 200;
 /// The version from which a server can look whether its client is still there.
@@ -37,6 +41,8 @@ pub struct Connection {
     /// True if there seems to be a pool in between.
     pub is_pooled: bool,
     pub notices: Notices,
+    pub tls: Connector,
+    pub encryption: Encryption,
 }
 
 impl Address {
@@ -44,6 +50,10 @@ impl Address {
     pub(super) fn connect_to_read(&self) -> Result<Connection, Error> {
         let begin = |mut found: Connection| {
             found.client.batch_execute(&found.begin_reading).map_err(|error| engine_error(&error))?;
+            if let Some(sql) = self.reading_role() {
+                found.set_role(&sql)?;
+                found.begin_reading.push_str(&format!("; {sql}"));
+            }
             Ok(found)
         };
         self.connect(self.wanted).and_then(begin).map_err(|error: EngineError| error.at(self.place()))
@@ -57,6 +67,17 @@ impl Address {
     pub(super) fn try_to_write(&self) -> Result<Connection, EngineError> {
         let is_choice = self.wanted == Wanted::Any && self.hosts.len() > 1;
         self.connect(if is_choice { Wanted::ReadWrite } else { self.wanted })
+    }
+
+    /// Returns the statement that sets the role for a transaction that reads.
+    pub(super) fn reading_role(&self) -> Option<String> {
+        self.role.as_ref().map(|role| format!("SET LOCAL ROLE {}", quoted(role)))
+    }
+
+    /// Fails if no server of the wanted kind answers.
+    pub(super) fn answers(&self, to_write: bool) -> Result<(), EngineError> {
+        let found = if to_write { self.try_to_write() } else { self.connect(self.wanted) };
+        found.map(drop)
     }
 
     /// Tries the servers in order.
@@ -74,6 +95,24 @@ impl Address {
         Err(combined(failures))
     }
 
+    /// Connects with encryption or without, as the settings and the server want it.
+    fn client(&self, config: &mut Config, is_socket: bool) -> Result<(Client, Connector), EngineError> {
+        let mut refusal = None;
+        for mode in self.tls.attempts(is_socket) {
+            let needs_no_files = *mode == SslMode::Disable;
+            let tls = if needs_no_files { Connector::without_files(&self.tls) } else { Connector::new(&self.tls) }?;
+            match config.ssl_mode(*mode).connect(tls.make()) {
+                Ok(client) => return Ok((client, tls)),
+                Err(error) if error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+                    // The rules of a server may ask for encryption or forbid it. The first answer is about what was wanted.
+                    refusal.get_or_insert(engine_error(&error));
+                }
+                Err(error) => return Err(refusal.unwrap_or_else(|| engine_error(&error))),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| unreachable!("there is an attempt")))
+    }
+
     fn connect_to(&self, host: &Host, wanted: Wanted) -> Result<Connection, EngineError> {
         let mut config: Config = (*self.config).clone();
         config.host(&host.name).port(host.port).application_name(&application_name());
@@ -83,20 +122,21 @@ impl Address {
         let notices = Notices::default();
         let heard = notices.clone();
         config.notice_callback(move |notice| heard.add(&notice));
-        let client = config.connect(NoTls).map_err(|error| engine_error(&error))?;
-        let mut connection = Connection::new(client, notices, host)?;
+        config.ssl_negotiation(self.tls.negotiation());
+        let (client, tls) = self.client(&mut config, host.is_socket())?;
+        let mut connection = Connection::new(client, notices, host, tls)?;
         if let Some(schema) = self.schema() {
             connection.enter(schema)?;
         }
         match wanted {
             Wanted::Any => Ok(connection),
-            wanted => connection.require(wanted),
+            wanted => connection.require(wanted, self.wanted != Wanted::Any),
         }
     }
 }
 
 impl Connection {
-    fn new(mut client: Client, notices: Notices, host: &Host) -> Result<Self, EngineError> {
+    fn new(mut client: Client, notices: Notices, host: &Host, tls: Connector) -> Result<Self, EngineError> {
         // One round trip, for what is always needed and for what a pool shows itself by.
         let sql = "SELECT pg_catalog.current_schema()::text, pg_catalog.pg_backend_pid()::bigint, (extract(epoch FROM \
                    pg_catalog.clock_timestamp() - a.backend_start) * 1000)::bigint, \
@@ -111,12 +151,25 @@ impl Connection {
         let (backend, age_ms, version) = (number(), number(), number());
         let (has_standard_strings, server_port) = (number() == 1, number());
         let settings = settings(version, has_standard_strings, server_port != 0);
+        let encryption = match (host.is_socket(), tls.was_used()) {
+            (true, _) => Encryption::Socket,
+            (false, true) => Encryption::Tls,
+            (false, false) => Encryption::Off,
+        };
         let (is_pooled, begin_reading) = (seems_pooled(age_ms, server_port, host), BEGIN_READING.to_owned());
-        Ok(Self { client, schema, backend, settings, begin_reading, is_pooled, notices })
+        Ok(Self { client, schema, backend, settings, begin_reading, is_pooled, notices, tls, encryption })
+    }
+
+    /// Runs a statement that sets the role. The schema of new tables may be another one then.
+    pub(super) fn set_role(&mut self, sql: &str) -> Result<(), EngineError> {
+        self.client.batch_execute(sql).map_err(|error| about_role(engine_error(&error)))?;
+        let row = query(&mut self.client, "SELECT pg_catalog.current_schema()::text", &[])?;
+        self.schema = row.into_iter().flatten().next().and_then(Value::into_optional_text);
+        Ok(())
     }
 
     /// Fails unless the server is of the kind that is wanted.
-    fn require(mut self, wanted: Wanted) -> Result<Self, EngineError> {
+    fn require(mut self, wanted: Wanted, was_asked_for: bool) -> Result<Self, EngineError> {
         let sql = "SELECT pg_catalog.pg_is_in_recovery()::int::bigint, (pg_catalog.current_setting('transaction_read_only') \
                    = 'on')::int::bigint";
         let row = query(&mut self.client, sql, &[])?.into_iter().next().unwrap_or_default();
@@ -137,10 +190,12 @@ impl Connection {
             (false, false) => "the server is a primary that can be written to",
         };
         // During a fail-over, the same command finds its server a little later.
-        let error = EngineError::new(
-            EngineErrorKind::Disconnected,
-            format!("{what}, and target_session_attrs asks for another"),
-        );
+        let why = if was_asked_for {
+            "target_session_attrs asks for another"
+        } else {
+            "a run needs one that can be written to"
+        };
+        let error = EngineError::new(EngineErrorKind::Disconnected, format!("{what}, and {why}"));
         Err(error.with_hint("add the right server to the hosts of the URL, or change target_session_attrs; after a fail-over run the same command again"))
     }
 }
@@ -164,11 +219,19 @@ pub(super) fn settings(version: i64, has_standard_strings: bool, is_over_network
     settings
 }
 
+/// Explains why a role cannot be set.
+fn about_role(error: EngineError) -> EngineError {
+    match error.code.as_deref() {
+        Some("SQLSTATE 42501") => error.with_hint("let the user that connects be a member: GRANT ROLE TO USER"),
+        Some("SQLSTATE 22023") => error.with_hint("create the role, or name another one with --role"),
+        _ => error,
+    }
+}
+
 /// Returns true if the process of the server is older than the connection can be, or listens elsewhere than where haul
 /// has connected to. A slow machine or a tunnel looks the same, so this alone proves nothing.
 fn seems_pooled(age_ms: i64, server_port: i64, host: &Host) -> bool {
-    let is_socket = host.name.starts_with('/') && host.address.is_none();
-    age_ms > NEW_UNTIL_MS || server_port != if is_socket { 0 } else { host.port.into() }
+    age_ms > NEW_UNTIL_MS || server_port != if host.is_socket() { 0 } else { host.port.into() }
 }
 
 /// Joins the failures of several servers. One alone stays as it is.
@@ -198,10 +261,12 @@ pub fn host_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::variables::Variables;
 
     #[test]
     fn the_error_for_an_unreachable_server_has_no_password() {
-        let address = Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2").unwrap();
+        let address =
+            Address::parse("postgres://me:s3cret@127.0.0.1:1/app?connect_timeout=2", &Variables::default()).unwrap();
         let Err(error) = address.connect_to_write() else { panic!("nothing listens there") };
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
         assert!(!error.to_string().contains("s3cret") && error.to_string().contains("me@127.0.0.1:1/app"), "{error}");
@@ -218,7 +283,9 @@ mod tests {
 
     #[test]
     fn each_of_several_servers_is_named_in_the_error() {
-        let address = Address::parse("postgres://me@127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2").unwrap();
+        let address =
+            Address::parse("postgres://me@127.0.0.1:1,127.0.0.1:2/app?connect_timeout=2", &Variables::default())
+                .unwrap();
         let Err(error) = address.connect_to_write() else { panic!("nothing listens there") };
         assert_eq!(error.exit_code(), crate::migration::exit::TEMPORARY);
         assert!(error.to_string().contains("; 127.0.0.1:2: "), "{error}");

@@ -33,6 +33,9 @@ pub fn create_database(address: &Address) -> Result<bool, Error> {
     let maintenance = address.with_database(MAINTENANCE_DATABASE);
     let connection = maintenance.try_to_write();
     let created = connection.and_then(|mut connection| {
+        if let Some(role) = &address.role {
+            connection.set_role(&format!("SET ROLE {}", quoted(role)))?;
+        }
         let sql = format!("CREATE DATABASE {}", quoted(&address.database()));
         connection.client.batch_execute(&sql).map_err(|error| engine_error(&error))
     });

@@ -16,9 +16,10 @@ use super::ledger_place::LedgerPlace;
 use super::lock::{self, Key};
 use super::notices::Notices;
 use super::pool::require_own_session;
-use super::query::{has_table, query, with_literals};
+use super::query::{has_table, query, quoted, with_literals};
+use super::tls::Connector;
 use crate::db::backup::{Backup, BackupScope};
-use crate::db::database::{Change, Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Change, Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::copy_from_client;
@@ -63,6 +64,9 @@ pub struct PostgresDatabase {
     /// The statements that set what the application has set, if the session is its own.
     callers: String,
     notices: Notices,
+    /// What encrypts requests to cancel; `None` for a session of the application.
+    tls: Option<Connector>,
+    encryption: Option<Encryption>,
     /// The locks that were taken.
     lock: Vec<Key>,
     /// The statement that sets the lock timeout of the section.
@@ -83,9 +87,16 @@ impl PostgresDatabase {
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut found = address.connect_to_write()?;
         require_own_session(address, &mut found)?;
+        if let Some(role) = &address.role {
+            let sql = format!("SET ROLE {}; ", quoted(role));
+            found.set_role(&sql).map_err(|error| error.at(address.place()))?;
+            // Each reset goes back to the user that connects.
+            found.settings.push_str(&sql);
+        }
         let (name, place) = (address.place().to_owned(), LedgerPlace::new(found.schema));
         let database = Self::new(found.client, name, place, found.settings)?;
-        Ok(Self { address: Some(address.clone()), notices: found.notices, ..database })
+        let (address, tls, encryption) = (Some(address.clone()), Some(found.tls), Some(found.encryption));
+        Ok(Self { address, notices: found.notices, tls, encryption, ..database })
     }
 
     /// Takes a session of the application. [`into_client`](Self::into_client) gives it back. It may not be in a
@@ -145,6 +156,8 @@ impl PostgresDatabase {
             settings,
             callers: String::new(),
             notices: Notices::default(),
+            tls: None,
+            encryption: None,
             lock: Vec::new(),
             lock_timeout: None,
             unsent: String::new(),
@@ -238,6 +251,10 @@ impl ReadDatabase for PostgresDatabase {
         self.name.clone()
     }
 
+    fn encryption(&self) -> Option<Encryption> {
+        self.encryption
+    }
+
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
         self.make_check()?;
         query(&mut self.client, sql, parameters)
@@ -324,7 +341,8 @@ impl Database for PostgresDatabase {
     fn arm(&mut self, limits: &Limits, stop: &StopToken) -> Result<(), EngineError> {
         self.lock_timeout = limits.lock_timeout.map(|wait| format!("SET lock_timeout = '{}ms'; ", wait.as_millis()));
         self.unsent.push_str(self.lock_timeout.as_deref().unwrap_or_default());
-        self.deadline = self.deadline.take().or_else(|| Deadline::of(self.client.cancel_token()));
+        let watch = || Deadline::of(self.client.cancel_token(), self.tls.clone());
+        self.deadline = self.deadline.take().or_else(watch);
         let no_thread = || EngineError::new(EngineErrorKind::Disconnected, "no thread to watch the time limit");
         self.deadline.as_ref().map(|deadline| deadline.arm(limits.timeout, stop)).ok_or_else(no_thread)
     }

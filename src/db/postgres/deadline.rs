@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use postgres::{CancelToken, NoTls};
 
+use super::tls::Connector;
 use crate::pipeline::StopToken;
 
 /// A request to cancel that arrives between two statements has no effect, so it is repeated.
@@ -53,11 +54,16 @@ impl Section {
 }
 
 impl Deadline {
-    /// Starts to watch a session. Returns `None` if no thread can be started.
-    pub fn of(token: CancelToken) -> Option<Self> {
+    /// Starts to watch a session. Requests to cancel are encrypted by `tls`. Returns `None` if no thread can be started.
+    pub fn of(token: CancelToken, tls: Option<Connector>) -> Option<Self> {
         let shared = Arc::new(Shared::default());
         let seen = shared.clone();
-        let watcher = Builder::new().name("haul-deadline".into()).spawn(move || watch(&seen, &token)).ok()?;
+        let cancel = move || match &tls {
+            Some(tls) => token.cancel_query(tls.make()),
+            None => token.cancel_query(NoTls),
+        };
+        let watch = move || watch(&seen, || cancel().is_ok());
+        let watcher = Builder::new().name("haul-deadline".into()).spawn(watch).ok()?;
         Some(Self { shared, watcher: Some(watcher) })
     }
 
@@ -104,7 +110,7 @@ fn is_past(due: Option<Instant>) -> bool {
     due.is_some_and(|due| Instant::now() >= due)
 }
 
-fn watch(shared: &Shared, token: &CancelToken) {
+fn watch(shared: &Shared, cancel: impl Fn() -> bool) {
     let mut state = shared.state.lock();
     while !state.is_over {
         let now = Instant::now();
@@ -123,7 +129,7 @@ fn watch(shared: &Shared, token: &CancelToken) {
         }
         state.is_cancelling = true;
         // If the server cannot be reached, the running statement reports that itself.
-        let _ = MutexGuard::unlocked(&mut state, || token.cancel_query(NoTls));
+        let _ = MutexGuard::unlocked(&mut state, &cancel);
         state.is_cancelling = false;
         if let Some(section) = &mut state.section {
             section.next_request = Instant::now() + REPEAT_INTERVAL;

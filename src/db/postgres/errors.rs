@@ -3,10 +3,8 @@
 use postgres::Error;
 use postgres::error::{ErrorPosition, SqlState};
 
+use super::tls::{explained, hint_of_answer};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-
-const NO_ENCRYPTION: &str = "the server asks for an encrypted connection, and haul does not have TLS: connect through a socket, \
-                             a private network that it trusts, or a tunnel";
 
 /// The server's reason for an end of the session can be lost with the connection.
 const CUT_OFF: &str = "the log of the server says why it ended the session: it may have gone down, or a limit of this role or \
@@ -16,6 +14,9 @@ const CUT_OFF: &str = "the log of the server says why it ended the session: it m
 /// Converts the error of the server, with its SQLSTATE.
 pub fn engine_error(error: &Error) -> EngineError {
     let Some(answer) = error.as_db_error() else {
+        if let Some(fault) = explained(error) {
+            return fault;
+        }
         let found = EngineError::new(kind_without_code(error), chain(error));
         return if is_cut_off(error) { found.with_hint(CUT_OFF) } else { found };
     };
@@ -30,9 +31,7 @@ pub fn engine_error(error: &Error) -> EngineError {
         Some(ErrorPosition::Original(position)) => usize::try_from(*position).ok().and_then(|at| at.checked_sub(1)),
         _ => None,
     };
-    // The code alone does not tell it from a wrong user.
-    let wants_encryption = answer.code().code() == "28000" && answer.message().contains("no encryption");
-    let hint = if wants_encryption { Some(NO_ENCRYPTION) } else { hint(answer.code()) };
+    let hint = hint_of_answer(answer.code().code(), answer.message()).or_else(|| hint(answer.code()));
     found.hint = hint.map(str::to_owned).or_else(|| answer.hint().map(str::to_owned));
     found
 }

@@ -1,7 +1,6 @@
 //! PostgreSQL. Each use opens its own connection.
 //!
-//! Connect directly or through a pool in session mode, because the lock of a run belongs to its session. Connections
-//! are not encrypted; use a socket, a private network or a tunnel.
+//! Connect directly or through a pool in session mode, because the lock of a run belongs to its session.
 
 mod address;
 mod backup;
@@ -25,11 +24,14 @@ mod rehearsal;
 mod scratch;
 mod search_path;
 mod service_file;
+mod tls;
+mod wait;
 
 pub use address::Address;
 pub use create_database::{create_database, is_database_there};
 pub use database::PostgresDatabase;
-pub use parameters::is_connection_string;
+pub use parameters::{is_connection_string, reads_variable};
 pub use reader::PostgresReader;
 pub use rehearsal::PostgresRehearsal;
 pub use scratch::ScratchDatabase;
+pub use wait::wait_for_server;

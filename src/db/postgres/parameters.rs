@@ -8,7 +8,7 @@ use crate::db::percent::decoded;
 use crate::migration::Error;
 
 /// The parameters, each with the environment variable that stands in for it.
-const NAMES: [(&str, &str); 25] = [
+const NAMES: [(&str, &str); 26] = [
     ("application_name", "PGAPPNAME"),
     ("channel_binding", "PGCHANNELBINDING"),
     ("connect_timeout", "PGCONNECT_TIMEOUT"),
@@ -31,6 +31,7 @@ const NAMES: [(&str, &str); 25] = [
     ("sslcert", "PGSSLCERT"),
     ("sslkey", "PGSSLKEY"),
     ("sslmode", "PGSSLMODE"),
+    ("sslnegotiation", "PGSSLNEGOTIATION"),
     ("sslrootcert", "PGSSLROOTCERT"),
     ("target_session_attrs", "PGTARGETSESSIONATTRS"),
     ("user", "PGUSER"),
@@ -82,6 +83,9 @@ impl Parameters {
 
     /// Sets a parameter by its name.
     pub fn set(&mut self, name: &str, value: String) -> Result<(), Error> {
+        // What the drivers of Java write.
+        let (name, value) =
+            if (name, value.as_str()) == ("ssl", "true") { ("sslmode", "require".into()) } else { (name, value) };
         let name = known(name).ok_or_else(|| unknown(name))?;
         self.0.insert(name, value);
         Ok(())
@@ -155,6 +159,12 @@ impl Parameters {
     }
 }
 
+/// Returns true for an environment variable that haul reads.
+pub fn reads_variable(name: &str) -> bool {
+    let of_service_files = ["PGSERVICEFILE", "PGSYSCONFDIR"];
+    !name.is_empty() && (NAMES.iter().any(|(_, variable)| *variable == name) || of_service_files.contains(&name))
+}
+
 /// Returns true if the text consists of words `name=value`, as far as its beginning tells.
 pub fn is_connection_string(text: &str) -> bool {
     text.trim_start().split_once('=').is_some_and(|(name, _)| known(name.trim_end()).is_some())
@@ -203,7 +213,6 @@ fn first_value(text: &str) -> Result<(String, &str), Error> {
 }
 
 fn known(name: &str) -> Option<&'static str> {
-    let name = if name == "ssl" { "sslmode" } else { name };
     NAMES.into_iter().find_map(|(known, _)| (known == name).then_some(known))
 }
 
@@ -225,7 +234,9 @@ fn unknown(name: &str) -> Error {
         "statement_timeout" | "lock_timeout" | "timezone" | "role" => {
             format!("write options=-c%20{name}%3DVALUE instead")
         }
-        name if name.starts_with("ssl") => "haul reads sslmode, sslrootcert, sslcert and sslkey; remove it".into(),
+        name if name.starts_with("ssl") => {
+            "haul reads sslmode, sslrootcert, sslcert, sslkey and sslnegotiation; remove it".into()
+        }
         _ => "remove it; it is none of libpq's that haul reads".into(),
     };
     unreadable(&format!("haul does not know the parameter {name}"), &next)

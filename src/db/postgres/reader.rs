@@ -7,7 +7,7 @@ use super::errors::engine_error;
 use super::ledger_place::LedgerPlace;
 use super::lock;
 use super::query::{has_table, query};
-use crate::db::database::{LedgerName, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Encryption, LedgerName, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
@@ -20,6 +20,7 @@ pub struct PostgresReader {
     place: LedgerPlace,
     /// The statements that begin the transaction.
     begin: String,
+    encryption: Encryption,
 }
 
 /// With an empty search path, the catalog functions write every name with its schema. The savepoint brings back the path
@@ -32,7 +33,7 @@ impl PostgresReader {
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let found = address.connect_to_read()?;
         let (place, begin) = (LedgerPlace::new(found.schema), found.begin_reading);
-        Ok(Self { client: found.client, address: address.clone(), place, begin })
+        Ok(Self { client: found.client, address: address.clone(), place, begin, encryption: found.encryption })
     }
 }
 
@@ -43,6 +44,10 @@ impl ReadDatabase for PostgresReader {
 
     fn place(&self) -> String {
         self.address.place().to_owned()
+    }
+
+    fn encryption(&self) -> Option<Encryption> {
+        Some(self.encryption)
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {

@@ -10,7 +10,7 @@ use super::address::Address;
 use super::database::PostgresDatabase;
 use super::reader::{BEGIN_READING_NAMES, END_READING_NAMES};
 use crate::db::backup::{Backup, BackupScope};
-use crate::db::database::{Database, LedgerName, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
@@ -35,6 +35,10 @@ impl ReadDatabase for PostgresRehearsal {
 
     fn place(&self) -> String {
         self.0.place()
+    }
+
+    fn encryption(&self) -> Option<Encryption> {
+        self.0.encryption()
     }
 
     fn query(&mut self, sql: &str, parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {

@@ -12,8 +12,8 @@ const SYSTEM_FILE: &str = "pg_service.conf";
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// Adds the parameters of the service that is named, as far as they are not set yet.
-pub fn add_service(parameters: &mut Parameters) -> Result<(), Error> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+pub fn add_service(parameters: &mut Parameters, variable: impl Fn(&str) -> Option<String>) -> Result<(), Error> {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     let Some(service) = parameters.get("service").map(str::to_owned).or_else(|| variable("PGSERVICE")) else {
         return Ok(());
     };

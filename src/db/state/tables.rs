@@ -206,9 +206,19 @@ impl Tables {
             // A first run that was killed between the two leaves an empty ledger.
             (true, false) if is_empty(database, &self.ledger)? => Ok(false),
             (true, false) => Err(self.lost_log()),
-            (false, true) => Err(self.lost_ledger()),
-            (false, false) if self.have_schemas(database)? => Err(self.lost_ledger()),
+            (false, true) => self.exist_by_now(database),
+            (false, false) if self.have_schemas(database)? => self.exist_by_now(database),
             (both, _) => Ok(both),
+        }
+    }
+
+    /// Looks again for the ledger, of which others of the tables are there: another first run may have created them since it
+    /// was looked for, the ledger first.
+    fn exist_by_now(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
+        self.find(database)?;
+        match check_columns(database, &self.ledger, &LEDGER_COLUMNS)? {
+            true => self.exist(database),
+            false => Err(self.lost_ledger()),
         }
     }
 
@@ -375,6 +385,65 @@ fn check_columns(database: &mut dyn ReadDatabase, table: &str, expected: &[(&str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::database::{LockHolder, Value};
+
+    /// A database in which another run creates tables after so many looks at them.
+    struct Growing {
+        looks_before: usize,
+        tables: Vec<(&'static str, Vec<String>)>,
+    }
+
+    impl ReadDatabase for Growing {
+        fn dialect(&self) -> Dialect {
+            Dialect::Sqlite
+        }
+
+        fn place(&self) -> String {
+            String::new()
+        }
+
+        fn query(&mut self, _sql: &str, _parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
+            Ok(Vec::new())
+        }
+
+        fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
+            let Some(left) = self.looks_before.checked_sub(1) else {
+                let found = self.tables.iter().find(|(name, _)| *name == table);
+                return Ok(found.map(|(_, columns)| columns.clone()).unwrap_or_default());
+            };
+            self.looks_before = left;
+            Ok(Vec::new())
+        }
+
+        fn has_table(&mut self, _table: &str) -> Result<bool, EngineError> {
+            Ok(false)
+        }
+
+        fn table_reference(&self, table: &str) -> String {
+            table.to_owned()
+        }
+
+        fn lock_holder(&mut self, _table: &str) -> Result<Option<LockHolder>, Error> {
+            Ok(None)
+        }
+    }
+
+    #[test]
+    fn tables_that_another_first_run_creates_meanwhile_are_not_lost() {
+        let names = |columns: &[(&str, &str)]| columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+        let tables = vec![
+            ("haul_migrations", names(&LEDGER_COLUMNS)),
+            ("haul_migrations_log", names(&LOG_COLUMNS)),
+            ("haul_migrations_schema", names(&SCHEMA_COLUMNS)),
+        ];
+        // They appear before the ledger, the log and the table of schemas are looked for, or after that.
+        for (looks_before, exist) in [(0, true), (1, true), (2, true), (3, false)] {
+            let mut database = Growing { looks_before, tables: tables.clone() };
+            assert_eq!(Tables::default().exist(&mut database).unwrap(), exist, "{looks_before}");
+        }
+        let mut database = Growing { looks_before: 0, tables: tables[1..].to_vec() };
+        assert!(Tables::default().exist(&mut database).unwrap_err().message.contains("is gone"));
+    }
 
     #[test]
     fn names_of_tables_are_checked() {

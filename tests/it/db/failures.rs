@@ -1,10 +1,13 @@
 //! What the runners before haul did wrong (docs/source-sql.md, "What earlier runners do wrong"), each done right, on
 //! both engines.
 
+use std::process::Stdio;
+
 use crate::support::db::Db;
 use crate::support::db_contents::{Engine, on_both};
 
 on_both! {
+    a_run_waits_for_another_as_long_as_it_is_told
     sections_run_inside_the_transaction_of_their_ledger_row
     a_failure_ends_the_run
     the_checksum_is_of_the_content_and_is_compared
@@ -224,4 +227,22 @@ fn no_password_is_shown_or_stored(db: &Db) {
         assert!(state.contains("nobody_here") && !state.contains(SECRET), "{state}");
         assert!(texts.contains("PASSWORD '***'"), "{texts}");
     }
+}
+
+fn a_run_waits_for_another_as_long_as_it_is_told(db: &Db) {
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    // A database of SQLite is there before it can be locked.
+    db.run("migrate").expect(0);
+    let mut holder = db.target().open().unwrap();
+    holder.try_lock("haul_migrations", "another").unwrap().unwrap();
+    db.write("2_b.sql", "CREATE TABLE b (a INT);");
+    let start = |wait: &str| {
+        let mut command = db.command(&format!("migrate {wait} 60"));
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let runs = ["--wait", "--lock-timeout"].map(start);
+    db.run("migrate --wait 0").expect(75);
+    drop(holder);
+    assert!(runs.into_iter().all(|mut run| run.wait().unwrap().success()));
+    assert_eq!(db.applied(), ["1_a", "2_b"]);
 }

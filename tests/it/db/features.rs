@@ -34,9 +34,11 @@ enum Shown {
     Both(&'static str, &'static str),
     /// A test for SQLite, and one for PostgreSQL.
     Each((&'static str, &'static str), (&'static str, &'static str)),
+    /// A test for PostgreSQL: SQLite has no server.
+    Server(&'static str, &'static str),
 }
 
-use Shown::{Both, Each};
+use Shown::{Both, Each, Server};
 
 const ALL: &[Source] = &[Spec, Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas];
 
@@ -256,6 +258,44 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         Each(("kill/db", "haul_is_killed_on_sqlite"), ("kill/db", "haul_is_killed_on_postgres")),
     ),
     (
+        "connections with TLS",
+        &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
+        Server("it/db/postgres_tls/mod", "the_certificate_of_the_server_is_checked_as_far_as_asked"),
+    ),
+    (
+        "client certificates",
+        &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Atlas],
+        Server("it/db/postgres_tls/mod", "a_client_shows_its_certificate_where_the_server_asks_for_one"),
+    ),
+    (
+        "environments in the settings, chosen by name",
+        &[Flyway, Atlas],
+        Each(
+            ("it/db/environments", "an_environment_names_its_database_everywhere"),
+            ("it/db/environments", "an_environment_and_a_file_of_variables_name_a_server"),
+        ),
+    ),
+    (
+        "variables in a file .env",
+        &[Sqlx, Dbmate],
+        Each(
+            ("it/db/environments", "a_file_of_variables_stands_in_for_those_that_are_not_set"),
+            ("it/db/environments", "an_environment_and_a_file_of_variables_name_a_server"),
+        ),
+    ),
+    ("runs as another role", &[Flyway], Server("it/db/postgres_roles", "everything_runs_as_the_role")),
+    ("waits for a server to come up", &[Dbmate], Server("it/db/postgres_roles", "a_server_that_starts_is_waited_for")),
+    (
+        "finds the primary among several hosts, after a fail-over too",
+        &[GolangMigrate, Goose],
+        Server("it/db/postgres_standby", "a_run_goes_on_after_a_fail_over_in_its_middle"),
+    ),
+    (
+        "waits for another run",
+        &[Flyway, Liquibase, GolangMigrate, Atlas],
+        Both("it/db/failures", "a_run_waits_for_another_as_long_as_it_is_told"),
+    ),
+    (
         "a library that applications embed",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
         Both("it/db/features", "an_application_embeds_its_migrations"),
@@ -300,8 +340,6 @@ const LEFT_OUT: &[(&str, &[Source])] = &[
     ("migrations made from a schema that is declared, or from two databases", &[Flyway, Liquibase, Atlas]),
     ("versions of several parts", &[Flyway]),
     ("creating, dropping and emptying whole databases", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate]),
-    ("waiting for a server to come up", &[Dbmate]),
-    ("connections with TLS", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas]),
     (
         "engines other than SQLite and PostgreSQL",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],
@@ -340,6 +378,7 @@ fn every_feature_has_its_tests() {
     for (feature, _, shown) in HAD {
         let is_there = match shown {
             Both(file, name) => is_on_both(&source(file), name),
+            Server(file, name) => is_on(&source(file), "on_postgres", name),
             Each(sqlite, postgres) => {
                 is_on(&source(sqlite.0), "on_sqlite", sqlite.1) && is_on(&source(postgres.0), "on_postgres", postgres.1)
             }

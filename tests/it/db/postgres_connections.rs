@@ -54,7 +54,7 @@ fn the_next_host_is_tried_if_one_does_not_answer() {
     let db = Db::postgres();
     db.write("1_a.sql", "CREATE TABLE a (a INT);");
     let (user, rest) = db.url().split_once('@').unwrap();
-    let url = format!("{user}@127.0.0.1:1,{}", rest.replacen('/', ":5432/", 1));
+    let url = format!("{user}@127.0.0.1:1,{rest}");
     run_at(&db, &url, "migrate").expect(0);
     assert_eq!(db.applied(), ["1_a"]);
 }
@@ -112,6 +112,18 @@ fn reading_leaves_no_setting_in_a_session_that_others_may_get() {
     // A query that fails leaves a session that can be used.
     assert!(reader.query("SELECT 1 / 0", &[]).is_err());
     assert_eq!(reader.query(path, &[]).unwrap(), before);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn what_is_read_is_one_state_of_the_database() {
+    let db = Db::postgres();
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    let mut reader = Target::parse(db.url()).unwrap().open_read_only().unwrap();
+    let tables = "SELECT relname::text FROM pg_class WHERE relname ~ '^haul_' ORDER BY 1";
+    assert!(reader.query(tables, &[]).unwrap().is_empty());
+    db.run("migrate").expect(0);
+    assert!(reader.query(tables, &[]).unwrap().is_empty());
 }
 
 #[test]

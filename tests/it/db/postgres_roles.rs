@@ -1,0 +1,105 @@
+//! Runs as a role other than the user who connects, and servers that are waited for.
+
+use std::process::Stdio;
+
+use super::servers::free_port;
+use crate::support::db::Db;
+use crate::support::haul::Done;
+use crate::support::postgres::OwnServer;
+
+/// Creates a user who may log in, and a role that it is a member of and that owns the schema `own`.
+fn roles(db: &Db) -> (String, String) {
+    let database = db.rows("SELECT current_database()").remove(0);
+    let (user, role) = (format!("user_{database}"), format!("Role {database}"));
+    db.execute(&format!(
+        "CREATE ROLE \"{role}\"; CREATE ROLE {user} LOGIN NOINHERIT; GRANT \"{role}\" TO {user}; CREATE SCHEMA \"{role}\" \
+         AUTHORIZATION \"{role}\""
+    ));
+    (user, role)
+}
+
+fn run_as(db: &Db, user: &str, role: &str, arguments: &str) -> Done {
+    let url = db.url().replacen("postgres@", &format!("{user}@"), 1);
+    let mut command = db.command(arguments);
+    Done::of(command.args(["--role", role]).env("DATABASE_URL", url).output().unwrap())
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn everything_runs_as_the_role() {
+    let db = Db::postgres();
+    let (user, role) = roles(&db);
+    db.write("1_a.sql", "-- Up\nCREATE TABLE a AS SELECT current_user AS who;\n-- Down\nDROP TABLE a;\n");
+    db.write("2_b.sql", "-- haul: no-transaction\nSET work_mem = '1MB';\nCREATE TABLE b (a INT);\nCREATE TABLE c AS SELECT current_user AS who;");
+    db.write("3_d.sql", "-- Up\nCREATE TABLE d (a INT PRIMARY KEY);\n-- Batch: SELECT a FROM d\nUPDATE d SET a = a WHERE a IN (SELECT a FROM haul_batch);\n-- Down\nDROP TABLE d;\n");
+    run_as(&db, &user, &role, "migrate --backup required").expect(0);
+    let others = format!(
+        "SELECT tablename FROM pg_tables WHERE tablename !~ '^(pg|sql)_' AND (tableowner, schemaname) <> ('{role}', '{role}')"
+    );
+    assert_eq!(db.rows(&others), [""; 0]);
+    let own = format!("SELECT count(*) FROM pg_tables WHERE schemaname = '{role}'");
+    assert_eq!(db.rows(&own), ["8"]);
+    assert_eq!(db.rows(&format!("SELECT a.who, c.who FROM \"{role}\".a, \"{role}\".c")), [format!("{role}|{role}")]);
+    for verb in ["status", "verify", "drift", "dump", "log", "locks", "migrate --dry-run=execute", "redo --yes"] {
+        run_as(&db, &user, &role, verb).expect(0);
+    }
+    // Nothing of this is open to the user itself.
+    let done = run_as(&db, &user, &user, "status").expect(1);
+    assert!(done.stderr.contains("SQLSTATE 42501"), "{}", done.stderr);
+    std::fs::write(db.path().join("haul.toml"), format!("[db]\nrole = \"{role}\"\n")).unwrap();
+    let url = db.url().replacen("postgres@", &format!("{user}@"), 1);
+    let done = Done::of(db.command("status").env("DATABASE_URL", url).output().unwrap()).expect(0);
+    assert!(done.stdout.contains("3 applied, 0 pending"), "{}", done.stdout);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_role_that_cannot_be_taken_is_refused_before_anything_runs() {
+    let db = Db::postgres();
+    let (user, role) = roles(&db);
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    db.execute(&format!("REVOKE \"{role}\" FROM {user}"));
+    for verb in ["status", "migrate"] {
+        let done = run_as(&db, &user, &role, verb).expect(1);
+        assert!(done.stderr.contains("GRANT ROLE TO USER"), "{}", done.stderr);
+        let done = run_as(&db, &user, "no such role", verb).expect(1);
+        assert!(done.stderr.contains("create the role"), "{}", done.stderr);
+    }
+    assert_eq!(db.tables(), [""; 0]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_server_that_starts_is_waited_for() {
+    let server = OwnServer::start();
+    let db = Db::on(server.server());
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    server.crash();
+    let waiting = |seconds: u32| {
+        let mut command = db.command(&format!("migrate --wait-for-server {seconds}"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut run = waiting(60);
+    // It is told from a run that fails at once by a second one, which begins later and does fail.
+    let failed = Done::of(waiting(1).wait_with_output().unwrap()).expect(75);
+    assert!(failed.stderr.contains("after a wait of 1 s"), "{}", failed.stderr);
+    assert!(run.try_wait().unwrap().is_none(), "it waits");
+    server.restart();
+    Done::of(run.wait_with_output().unwrap()).expect(0);
+    assert_eq!(db.applied(), ["1_a"]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn a_wait_for_a_server_ends_with_a_signal() {
+    let db = Db::postgres();
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    let url = format!("postgres://me@127.0.0.1:{}/x", free_port());
+    let mut command = db.command("migrate --wait-for-server 3600");
+    let mut run = command.env("DATABASE_URL", url).stderr(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(100));
+    assert!(run.try_wait().unwrap().is_none(), "it waits");
+    let pid = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(!run.wait().unwrap().success());
+}
