@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -10,13 +10,12 @@ use std::thread;
 use crate::support::db::Db;
 use crate::support::haul::Done;
 
-/// The name of a server's socket in its directory.
+/// The name of the socket in the directory of the proxy.
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// Passes connections on to the server in another directory, and counts how often that is ready for the next message.
-fn counting_proxy(directory: &Path, server: &Path) -> Arc<AtomicUsize> {
+/// Passes connections on to the socket of a server, and counts how often that is ready for the next message.
+fn counting_proxy(directory: &Path, server: PathBuf) -> Arc<AtomicUsize> {
     let listener = UnixListener::bind(directory.join(SOCKET)).expect("a socket");
-    let server = server.join(SOCKET);
     let count = Arc::new(AtomicUsize::new(0));
     let counted = count.clone();
     thread::spawn(move || {
@@ -58,7 +57,9 @@ fn round_trips_of(files: std::ops::Range<u32>, db: &Db) -> usize {
     }
     let directory = tempfile::tempdir().expect("a directory");
     let (server, database) = db.url().split_once('@').and_then(|(_, rest)| rest.split_once('/')).expect("a URL");
-    let count = counting_proxy(directory.path(), Path::new(&server.replace("%2F", "/")));
+    let (server, port) = server.split_once(':').unwrap_or((server, "5432"));
+    let socket = Path::new(&server.replace("%2F", "/")).join(format!(".s.PGSQL.{port}"));
+    let count = counting_proxy(directory.path(), socket);
     let url = format!("postgres://postgres@{}/{database}", directory.path().display().to_string().replace('/', "%2F"));
     let mut command = db.command("migrate");
     Done::of(command.env("DATABASE_URL", url).output().expect("haul runs")).expect(0);

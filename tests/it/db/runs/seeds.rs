@@ -61,6 +61,8 @@ fn seeds_are_chosen_by_environment(db: &Db) {
     write(db, "z.sql", &insert("common"));
     write(db, "staging/a.sql", &insert("staging"));
     write(db, "live/a.sql", &insert("live"));
+    let environments = ["staging", "live", "other"].map(|name| format!("[db.env.{name}]\ndatabase = '{}'\n", db.url()));
+    fs::write(db.path().join("haul.toml"), environments.concat()).unwrap();
     let run = |arguments: &str, environment: &str| {
         Done::of(db.command(arguments).env("HAUL_ENV", environment).output().unwrap())
     };
