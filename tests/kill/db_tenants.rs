@@ -1,4 +1,4 @@
-//! A run on many tenants, with batches and builds of indexes, under `kill -9` of haul and of the server of PostgreSQL:
+//! A run on many tenants, with batches, hooks and builds of indexes, under `kill -9` of haul and of the server of PostgreSQL:
 //! whatever the moment and however often, each migration is applied once in each tenant, each row filled once, and no
 //! lock stays. `HAUL_CRASH_FULL=1` kills more often, `HAUL_KILL_SEED` chooses other moments.
 
@@ -21,7 +21,11 @@ const ROWS: u32 = 1_500;
 /// Rows a second of a run that is to be killed: the backfill of a tenant takes half a second.
 const RATE: u32 = 3_000;
 const TABLES: &str = "-- Up\nCREATE TABLE people (id BIGINT PRIMARY KEY, seen INT NOT NULL DEFAULT 0);\n\
-                      CREATE TABLE audit (id BIGINT NOT NULL);\nCREATE TABLE effects (number INT NOT NULL);\n";
+                      CREATE TABLE audit (id BIGINT NOT NULL);\nCREATE TABLE effects (number INT NOT NULL);\n\
+                      CREATE TABLE hooked (number INT);\n";
+/// Notes the newest effect, in the transaction of the migration that has it.
+const HOOKS: &str = "[[db.hooks]]\nwhen = \"after_each\"\nsql = \"INSERT INTO hooked SELECT max(number) FROM effects\"\n\
+                     [[db.hooks]]\nwhen = \"before_each\"\ncommand = [\"true\"]\n";
 const BACKFILL: &str = "-- Up\nINSERT INTO effects VALUES (0);\n-- Batch: SELECT id FROM people\n-- haul: \
                         batch-rows=50\n\
                         UPDATE people SET seen = seen + 1 WHERE id IN (SELECT id FROM haul_batch);\n\
@@ -69,6 +73,7 @@ impl Fleet {
             let text = format!("CREATE TABLE t{number} (a INT);\nINSERT INTO effects VALUES ({number});\n");
             db.write(&format!("{:03}_t{number}.sql", number + 1), &text);
         }
+        std::fs::write(db.path().join("haul.toml"), HOOKS).expect("a file");
         db.write("900_backfill.sql", BACKFILL);
         let concurrently = if self.is_postgres { "CONCURRENTLY " } else { "" };
         let index =
@@ -111,6 +116,9 @@ impl Fleet {
                            haul_migrations WHERE \
                            version NOT IN ('1', '900', '920') ORDER BY position";
             assert_eq!(effects, self.rows(index, applied));
+            // The migrations without a transaction of their own come when 4 is the newest effect, and may be hooked again.
+            let of = |table: &str| format!("SELECT number FROM {table} WHERE number NOT IN (0, 4) ORDER BY number");
+            assert_eq!(self.rows(index, &of("hooked")), self.rows(index, &of("effects")));
             let seen = self.rows(index, "SELECT count(*) FROM people WHERE seen = 1");
             let audited = self.rows(index, "SELECT count(DISTINCT id) FROM audit");
             assert_eq!((seen, self.rows(index, "SELECT count(*) FROM audit")), (audited.clone(), audited));

@@ -158,7 +158,7 @@ impl Runner {
             });
         }
         options.tables.require_fit(database.dialect())?;
-        let (migrations, stop) = (migrations.into(), StopToken::new());
+        let stop = StopToken::new();
         Ok(Self { database, migrations, options, stop, is_joined: false, unlogged: Vec::new() })
     }
 
