@@ -78,6 +78,7 @@ impl Target {
         }
     }
 
+    /// Returns nothing: no engine of this build has schemas.
     #[cfg(not(feature = "db-postgres"))]
     pub fn in_schema(&self, _schema: &str) -> Option<Self> {
         None
@@ -94,6 +95,7 @@ impl Target {
         }
     }
 
+    /// Returns nothing: no engine of this build has a server.
     #[cfg(not(feature = "db-postgres"))]
     pub fn other_database(&self, _name: &str) -> Option<Self> {
         None
