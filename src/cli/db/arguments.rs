@@ -216,6 +216,8 @@ enum BackupWhen {
 /// The database, its tables and the settings of the directory.
 pub struct Place {
     pub target: Target,
+    /// The role that everything runs as.
+    role: Option<String>,
     pub tables: Tables,
     /// Until when to wait for the server.
     wait_until: Instant,
@@ -275,7 +277,8 @@ impl DatabaseArgs {
     /// Returns this database with what else the arguments or the settings say.
     fn place_of(&self, mut target: Target, chosen: Chosen) -> Result<Place, Error> {
         let (environment, settings) = chosen.into_parts();
-        if let Some(role) = self.role.as_ref().or(settings.role.as_ref()) {
+        let role = self.role.clone().or_else(|| settings.role.clone());
+        if let Some(role) = &role {
             target = target.with_role(role)?;
         }
         let wait_until = Instant::now() + Duration::from_secs(self.wait_for_server.min(WAIT_SECONDS_MAX));
@@ -289,7 +292,7 @@ impl DatabaseArgs {
         if self.wait_for_server > 0 {
             target.wait_for_server(wait_until, false)?;
         }
-        Ok(Place { target, tables, environment, wait_until, files, hooks: Hooks::default(), settings })
+        Ok(Place { target, role, tables, environment, wait_until, files, hooks: Hooks::default(), settings })
     }
 }
 
@@ -361,6 +364,11 @@ impl MigrationArgs {
 }
 
 impl Place {
+    /// Lets everything on another database run as the same role.
+    pub fn in_role(&self, target: Target) -> Result<Target, Error> {
+        self.role.iter().try_fold(target, |target, role| target.with_role(role))
+    }
+
     /// Returns the directory of the seeds, which need not exist.
     fn seed_directory(&self, named: Option<&Path>) -> PathBuf {
         named.or(self.settings.seeds.as_deref()).unwrap_or(Path::new(SEEDS_DEFAULT)).to_path_buf()

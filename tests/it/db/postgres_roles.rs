@@ -54,6 +54,19 @@ fn everything_runs_as_the_role() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
+fn the_databases_of_a_list_are_changed_as_the_role() {
+    let db = Db::postgres();
+    let (user, role) = roles(&db);
+    let url = db.url().replacen("postgres@", &format!("{user}@"), 1);
+    std::fs::write(db.path().join("list"), format!("{url}\n")).unwrap();
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    run_as(&db, &user, &role, "migrate --databases list").expect(0);
+    let owners = db.rows("SELECT DISTINCT tableowner FROM pg_tables WHERE tablename !~ '^(pg|sql)_'");
+    assert_eq!(owners, [role]);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
 fn a_role_that_cannot_be_taken_is_refused_before_anything_runs() {
     let db = Db::postgres();
     let (user, role) = roles(&db);

@@ -92,7 +92,12 @@ impl TenantArgs {
             }
             (None, None, None) => None,
         };
-        let found = found.filter(|(_, tenants)| !tenants.is_empty());
+        let mut found = found.filter(|(_, tenants)| !tenants.is_empty());
+        if let Some((place, tenants)) = &mut found {
+            for tenant in tenants {
+                tenant.target = place.in_role(tenant.target.clone())?;
+            }
+        }
         if found.is_none() && !self.allow_empty {
             return Err(self.nothing_found());
         }

@@ -35,7 +35,7 @@ pub fn migrate(
     if let Some(migration) = faulty.and_then(|version| work.migrations.get(version)) {
         migration.require_sound().map_err(Error::from)?;
     }
-    consent(&looks, yes, backup)?;
+    consent(work, &looks, yes, backup)?;
     let refused: Vec<_> = looks.into_iter().map(Result::err).collect();
     let options = work.options(limits, backup.policy());
     let watch = Watch::start(output)?;
@@ -61,7 +61,7 @@ fn look(plan: &Plan, request: &MigrateRequest, work: &TenantWork) -> Result<Look
 }
 
 /// Asks once for all tenants if data would be destroyed in some.
-fn consent(looks: &[Result<Look, Error>], yes: bool, backup: &BackupArgs) -> Result<(), Error> {
+fn consent(work: &TenantWork, looks: &[Result<Look, Error>], yes: bool, backup: &BackupArgs) -> Result<(), Error> {
     let lists = || looks.iter().flatten().map(|look| &look.destructive);
     let affected = lists().filter(|list| !list.is_empty()).count();
     if affected == 0 {
@@ -69,7 +69,11 @@ fn consent(looks: &[Result<Look, Error>], yes: bool, backup: &BackupArgs) -> Res
     }
     let lines = with_counts(lists().flatten());
     let backup = backup.consent_text();
-    confirm(format_args!("this destroys data in {affected} of {} tenants; {backup}", looks.len()), &lines, yes)
+    confirm(
+        format_args!("{}this destroys data in {affected} of {} tenants; {backup}", work.prefix(), looks.len()),
+        &lines,
+        yes,
+    )
 }
 
 /// Returns each text once, with the number of tenants in which it occurs.

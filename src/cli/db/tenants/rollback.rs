@@ -24,7 +24,8 @@ pub fn rollback(
     if affected > 0 {
         let backup = backup.consent_text();
         let what = format_args!(
-            "this rolls back, with the data that they hold, in {affected} of {} tenants; {backup}",
+            "{}this rolls back, with the data that they hold, in {affected} of {} tenants; {backup}",
+            work.prefix(),
             looks.len()
         );
         consent.confirm_all(what, &with_counts(lists().flatten()))?;

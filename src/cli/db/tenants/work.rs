@@ -48,6 +48,11 @@ impl TenantWork {
         Ok(())
     }
 
+    /// Returns what a question begins with: the environment, if there is one.
+    pub fn prefix(&self) -> String {
+        self.place.environment.as_ref().map(|name| format!("{name}: ")).unwrap_or_default()
+    }
+
     /// Returns true if versions below the highest applied one may run.
     pub fn allows_out_of_order(&self) -> bool {
         self.allows_out_of_order
