@@ -12,7 +12,7 @@
 //! | `updated_at` | RFC 3339, UTC |
 
 use super::entries::direction_text;
-use super::tables::{Tables, mark};
+use super::tables::{OnDemand, Tables, mark};
 use super::writer::StateWriter;
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -55,7 +55,7 @@ impl CursorRow {
 
 /// Returns all cursors.
 pub(super) fn read(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<CursorRow>, EngineError> {
-    if !tables.have_cursors(database)? {
+    if !tables.have(database, OnDemand::Cursors)? {
         return Ok(Vec::new());
     }
     let table = database.table_reference(tables.cursors());
@@ -83,7 +83,7 @@ fn row(values: Vec<Value>) -> Result<CursorRow, EngineError> {
 impl StateWriter<'_> {
     /// Creates the table of cursors if it does not exist.
     pub fn create_cursors(&mut self) -> Result<(), EngineError> {
-        self.tables.create_cursors(self.database)
+        self.tables.create_on_demand(self.database, OnDemand::Cursors)
     }
 
     /// Inserts or replaces the cursor of a section.
@@ -113,7 +113,7 @@ impl StateWriter<'_> {
 
     /// Removes the cursor of a section, if there is one.
     pub fn delete_cursor(&mut self, version: &Version, direction: Direction) -> Result<(), EngineError> {
-        if !self.tables.have_cursors(self.database)? {
+        if !self.tables.have(self.database, OnDemand::Cursors)? {
             return Ok(());
         }
         let table = self.database.table_reference(self.tables.cursors());

@@ -11,7 +11,7 @@
 use serde::Serialize;
 
 use super::reader::StateReader;
-use super::tables::mark;
+use super::tables::{OnDemand, mark};
 use super::writer::StateWriter;
 use crate::db::database::{Change, Value};
 use crate::db::engine_error::EngineError;
@@ -38,7 +38,7 @@ pub struct FileRow {
 impl StateReader<'_> {
     /// Returns the files without a version that were run.
     pub fn files(&mut self) -> Result<Vec<FileRow>, EngineError> {
-        if !self.tables.have_files(self.database)? {
+        if !self.tables.have(self.database, OnDemand::Files)? {
             return Ok(Vec::new());
         }
         let table = self.database.table_reference(self.tables.files());
@@ -64,7 +64,7 @@ fn row(values: Vec<Value>) -> FileRow {
 impl StateWriter<'_> {
     /// Creates the table of files if it does not exist.
     pub fn create_files(&mut self) -> Result<(), EngineError> {
-        self.tables.create_files(self.database)
+        self.tables.create_on_demand(self.database, OnDemand::Files)
     }
 
     /// Returns the change that inserts or replaces the row of a file.

@@ -10,7 +10,7 @@
 use serde::Serialize;
 
 use super::reader::StateReader;
-use super::tables::mark;
+use super::tables::{OnDemand, mark};
 use super::writer::StateWriter;
 use crate::db::database::Value;
 use crate::db::engine_error::EngineError;
@@ -33,7 +33,7 @@ pub struct KeptSchema {
 impl StateReader<'_> {
     /// Returns the schema after the last run, if one is stored.
     pub fn kept_schema(&mut self) -> Result<Option<KeptSchema>, EngineError> {
-        if !self.tables.have_schemas(self.database)? {
+        if !self.tables.have(self.database, OnDemand::Schemas)? {
             return Ok(None);
         }
         let table = self.database.table_reference(self.tables.schemas());
@@ -63,7 +63,7 @@ impl StateReader<'_> {
 impl StateWriter<'_> {
     /// Creates the table of the schema if it does not exist.
     pub fn create_schemas(&mut self) -> Result<(), EngineError> {
-        self.tables.create_schemas(self.database)
+        self.tables.create_on_demand(self.database, OnDemand::Schemas)
     }
 
     /// Replaces the stored schema.

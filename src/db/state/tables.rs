@@ -84,6 +84,14 @@ const SCHEMA_COLUMNS: [(&str, &str); 4] = [
     ("text", "TEXT NOT NULL"),
 ];
 
+/// A table that is created when it is first needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OnDemand {
+    Cursors,
+    Files,
+    Schemas,
+}
+
 /// The names of haul's own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tables {
@@ -207,7 +215,7 @@ impl Tables {
             (true, false) if is_empty(database, &self.ledger)? => Ok(false),
             (true, false) => Err(self.lost_log()),
             (false, true) => self.exist_by_now(database),
-            (false, false) if self.have_schemas(database)? => self.exist_by_now(database),
+            (false, false) if self.have(database, OnDemand::Schemas)? => self.exist_by_now(database),
             (both, _) => Ok(both),
         }
     }
@@ -255,46 +263,29 @@ impl Tables {
         Ok(())
     }
 
-    /// Returns true if there is a table of cursors.
-    pub(super) fn have_cursors(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
-        self.find(database)?;
-        check_columns(database, &self.cursors, &CURSOR_COLUMNS)
+    /// Returns name, columns and key of a table.
+    fn form(&self, table: OnDemand) -> (&str, &'static [(&'static str, &'static str)], &'static str) {
+        match table {
+            OnDemand::Cursors => (&self.cursors, &CURSOR_COLUMNS, "PRIMARY KEY (version, direction)"),
+            OnDemand::Files => (&self.files, &FILE_COLUMNS, "PRIMARY KEY (kind, name)"),
+            OnDemand::Schemas => (&self.schemas, &SCHEMA_COLUMNS, ""),
+        }
     }
 
-    /// Creates the table of cursors if it does not exist.
-    pub(super) fn create_cursors(&self, database: &mut dyn Database) -> Result<(), EngineError> {
-        if self.have_cursors(database)? {
+    /// Returns true if there is such a table.
+    pub(super) fn have(&self, database: &mut dyn ReadDatabase, table: OnDemand) -> Result<bool, EngineError> {
+        self.find(database)?;
+        let (name, columns, _) = self.form(table);
+        check_columns(database, name, columns)
+    }
+
+    /// Creates such a table if it does not exist.
+    pub(super) fn create_on_demand(&self, database: &mut dyn Database, table: OnDemand) -> Result<(), EngineError> {
+        if self.have(database, table)? {
             return Ok(());
         }
-        create(database, &self.cursors, &CURSOR_COLUMNS, "PRIMARY KEY (version, direction)")
-    }
-
-    /// Returns true if there is a table of files.
-    pub(super) fn have_files(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
-        self.find(database)?;
-        check_columns(database, &self.files, &FILE_COLUMNS)
-    }
-
-    /// Creates the table of files if it does not exist.
-    pub(super) fn create_files(&self, database: &mut dyn Database) -> Result<(), EngineError> {
-        if self.have_files(database)? {
-            return Ok(());
-        }
-        create(database, &self.files, &FILE_COLUMNS, "PRIMARY KEY (kind, name)")
-    }
-
-    /// Returns true if there is a table of the schema.
-    pub(super) fn have_schemas(&self, database: &mut dyn ReadDatabase) -> Result<bool, EngineError> {
-        self.find(database)?;
-        check_columns(database, &self.schemas, &SCHEMA_COLUMNS)
-    }
-
-    /// Creates the table of the schema if it does not exist.
-    pub(super) fn create_schemas(&self, database: &mut dyn Database) -> Result<(), EngineError> {
-        if self.have_schemas(database)? {
-            return Ok(());
-        }
-        create(database, &self.schemas, &SCHEMA_COLUMNS, "")
+        let (name, columns, key) = self.form(table);
+        create(database, name, columns, key)
     }
 
     /// Returns the `INSERT` that appends a row to the ledger. The parameters are its columns except the first, which is
