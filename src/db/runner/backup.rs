@@ -7,7 +7,7 @@ use super::Runner;
 use super::backup_history::{KnownBackup, RunBackup, made_backups};
 use super::file_state::destructive_statements;
 use super::plan::Plan;
-use super::task::Task;
+use super::section::task::Task;
 use crate::db::backup::{Backup, BackupMode, BackupScope};
 use crate::db::dialect::Dialect;
 use crate::db::script::{Migration, Touched, touched_tables};

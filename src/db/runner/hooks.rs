@@ -2,8 +2,8 @@
 
 use super::Runner;
 use super::run_summary::{Failure, Kept, RunSummary};
-use super::task::{Task, explain, section_limits};
-use super::transaction::Started;
+use super::section::task::{Task, explain, section_limits};
+use super::section::transaction::Started;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::hooks::{CommandFault, Hook, HookAction, HookTime, Program};
 use crate::db::script::{Direction, Section, statement_preview};

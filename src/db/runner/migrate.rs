@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Runner;
-use super::batched::Extent;
 use super::hooks::{Moment, RunFrame};
 use super::plan::{PendingMigration, Plan, earlier_attempt};
 use super::run_summary::RunSummary;
+use super::section::batched::Extent;
+use super::section::task::{Task, TaskResult};
+use super::section::transaction::Started;
 use super::single_transaction::require_one_transaction;
-use super::task::{Task, TaskResult};
-use super::transaction::Started;
 use crate::db::hooks::HookTime;
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{Outcome, StateReader};

@@ -8,27 +8,22 @@
 
 mod backup;
 mod backup_history;
-mod batched;
 mod chain;
-mod concurrent;
 mod file_state;
 mod hooks;
 mod ledger_admin;
 mod migrate;
-mod non_transactional;
 mod notices;
-mod pages;
 mod plan;
 mod rehearse;
 mod rollback;
 mod run_summary;
+mod section;
 mod seed;
 mod session;
 mod single_transaction;
 mod squashed;
 mod takeover;
-mod task;
-mod transaction;
 mod unlock;
 
 use std::any::Any;

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use super::Runner;
-use super::batched::Extent;
 use super::hooks::RunFrame;
 use super::migrate::MigrateRequest;
 use super::plan::Plan;
 use super::run_summary::RunSummary;
-use super::task::{Task, TaskResult};
+use super::section::batched::Extent;
+use super::section::task::{Task, TaskResult};
 use crate::db::dialect::Dialect;
 use crate::db::script::Direction;
 use crate::db::script::classify::Keywords;

@@ -3,7 +3,7 @@
 use super::Runner;
 use super::plan::Plan;
 use super::run_summary::RunSummary;
-use super::task::Task;
+use super::section::task::Task;
 use crate::db::script::{Migration, Migrations};
 use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};

@@ -1,7 +1,7 @@
 //! The session of a section: the same in all of its transactions, and gone before the next section.
 
 use super::Runner;
-use super::task::Task;
+use super::section::task::Task;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::SessionLog;
 use crate::db::state::StateWriter;

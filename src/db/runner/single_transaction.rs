@@ -5,8 +5,8 @@
 
 use super::Runner;
 use super::run_summary::{Failure, Kept, RunSummary};
-use super::task::{Attempt, Task};
-use super::transaction::Started;
+use super::section::task::{Attempt, Task};
+use super::section::transaction::Started;
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::db::script::{Section, connection_setting};

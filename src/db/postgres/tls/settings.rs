@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use postgres::config::{SslMode, SslNegotiation};
 
-use super::super::parameters::{Parameters, unreadable};
+use super::super::address::{Parameters, unreadable};
 use crate::migration::Error;
 
 /// The directory of libpq's files, below the home directory.

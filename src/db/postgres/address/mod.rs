@@ -1,5 +1,9 @@
 //! Addresses of PostgreSQL databases.
 
+mod parameters;
+mod password_file;
+mod service_file;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
@@ -9,9 +13,9 @@ use std::time::Duration;
 
 use postgres::Config;
 
-use super::parameters::{Parameters, unreadable};
-use super::password_file::{Sought, password_for};
-use super::service_file::add_service;
+pub use self::parameters::{Parameters, is_connection_string, reads_variable, unreadable};
+use self::password_file::{Sought, password_for};
+use self::service_file::add_service;
 use super::tls::TlsSettings;
 use crate::db::variables::Variables;
 use crate::migration::Error;

@@ -4,8 +4,8 @@
 //! An error of the engine leaves "failed" with the statement at which the next run continues. A process that dies
 //! leaves "running": whether that statement took effect is unknown, so an operator must decide.
 
-use super::Runner;
-use super::run_summary::{Failure, Kept};
+use super::super::Runner;
+use super::super::run_summary::{Failure, Kept};
 use super::task::{Attempt, Task, TaskResult};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::{Keywords, TransactionControl};
@@ -37,7 +37,7 @@ impl Progress {
 
 impl Runner {
     /// Runs a section statement by statement, starting where the earlier attempt `earlier` stopped.
-    pub(super) fn run_without_transaction(
+    pub(in crate::db::runner) fn run_without_transaction(
         &mut self,
         task: Task<'_>,
         earlier: Option<&LogRow>,

@@ -1,6 +1,6 @@
 //! Concurrent builds of PostgreSQL: whether they are complete is asked of the catalog, not taken from the statement.
 
-use super::Runner;
+use super::super::Runner;
 use super::task::Task;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Section;
@@ -34,7 +34,7 @@ impl Runner {
     }
 
     /// Runs one statement. What the engine says of it does not show values of placeholders.
-    pub(super) fn run_statement(&mut self, section: &Section, index: usize) -> Result<(), EngineError> {
+    pub(in crate::db::runner) fn run_statement(&mut self, section: &Section, index: usize) -> Result<(), EngineError> {
         let (_, statement) = section.statement(index);
         self.database.run(statement).map_err(|error| EngineError {
             message: section.hide_values(&error.message),
@@ -44,7 +44,7 @@ impl Runner {
     }
 
     /// Fails if a build of the section is not complete. An earlier attempt may have passed over it.
-    pub(super) fn require_complete_builds(&mut self, task: Task<'_>) -> Result<(), EngineError> {
+    pub(in crate::db::runner) fn require_complete_builds(&mut self, task: Task<'_>) -> Result<(), EngineError> {
         let statements = || task.section.statements().map(|(_, statement)| statement);
         if !statements().any(|statement| names_of_concurrent(self.database.dialect(), statement).is_some()) {
             return Ok(());

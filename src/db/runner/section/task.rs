@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::RunnerOptions;
-use super::file_state::file_row;
-use super::run_summary::{Detail, Failure, PagesDone};
+use super::super::RunnerOptions;
+use super::super::file_state::file_row;
+use super::super::run_summary::{Detail, Failure, PagesDone};
 use crate::db::database::{Change, Limits};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -19,14 +19,14 @@ const LOCK_TIMEOUT_MAX: Duration = Duration::from_secs(10);
 
 /// A section of a migration to run.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(in crate::db::runner) struct Task<'a> {
     pub migration: &'a Migration,
     pub section: &'a Section,
     pub direction: Direction,
 }
 
 /// The result of a section.
-pub(super) enum TaskResult {
+pub(in crate::db::runner) enum TaskResult {
     Done(Detail),
     Failed(Detail, Failure),
     /// Stopped on request: between two pages of a batch or two statements without a transaction, or rolled back.
@@ -34,7 +34,7 @@ pub(super) enum TaskResult {
 }
 
 /// The start of an attempt, and its row in the log.
-pub(super) struct Attempt {
+pub(in crate::db::runner) struct Attempt {
     pub id: i64,
     pub started_at: String,
     began: Instant,
@@ -226,8 +226,8 @@ impl<'a> Task<'a> {
         explain(error, is_late, timeout, stop)
     }
 
-    pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::run_summary::FailedAt<'a> {
-        super::run_summary::FailedAt {
+    pub fn place(&self, dialect: Dialect, index: Option<usize>) -> super::super::run_summary::FailedAt<'a> {
+        super::super::run_summary::FailedAt {
             direction: self.direction,
             dialect,
             migration: self.migration,
@@ -238,7 +238,7 @@ impl<'a> Task<'a> {
 }
 
 /// Returns the limits of a section: its own or `timeout`, and a shorter one for locks.
-pub(super) fn section_limits(section: &Section, timeout: Option<Duration>) -> Limits {
+pub(in crate::db::runner) fn section_limits(section: &Section, timeout: Option<Duration>) -> Limits {
     let settings = section.settings;
     let timeout = settings.timeout.or(timeout).filter(|timeout| !timeout.is_zero());
     let shorter = timeout.map_or(LOCK_TIMEOUT_MAX, |timeout| (timeout / 2).min(LOCK_TIMEOUT_MAX));
@@ -252,7 +252,12 @@ pub(super) fn section_limits(section: &Section, timeout: Option<Duration>) -> Li
 }
 
 /// Adds to the error of a cancelled statement why it was cancelled.
-pub(super) fn explain(error: EngineError, is_late: bool, timeout: Option<Duration>, stop: &StopToken) -> EngineError {
+pub(in crate::db::runner) fn explain(
+    error: EngineError,
+    is_late: bool,
+    timeout: Option<Duration>,
+    stop: &StopToken,
+) -> EngineError {
     // What a server says of a cancelled statement is about limits of its own.
     let own_hint = error.hint.clone().filter(|_| error.code.is_none());
     match timeout {

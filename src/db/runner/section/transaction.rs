@@ -1,7 +1,7 @@
 //! Runs a section in one transaction together with its ledger row.
 
-use super::Runner;
-use super::run_summary::{Failure, Kept};
+use super::super::Runner;
+use super::super::run_summary::{Failure, Kept};
 use super::task::{Attempt, Task, TaskResult};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::hooks::HookTime;
@@ -9,7 +9,7 @@ use crate::db::state::{LogEntry, Outcome};
 use crate::migration::Error;
 
 /// A row "started" that is already in the log.
-pub(super) struct Started {
+pub(in crate::db::runner) struct Started {
     pub id: i64,
     pub at: String,
 }
@@ -33,7 +33,7 @@ impl SectionError {
 impl Runner {
     /// Runs a section in a transaction. The log row that starts `next` is written in the same transaction, so that a
     /// series of migrations costs one commit each.
-    pub(super) fn run_in_transaction(
+    pub(in crate::db::runner) fn run_in_transaction(
         &mut self,
         task: Task<'_>,
         started: Option<Started>,
@@ -63,7 +63,7 @@ impl Runner {
     }
 
     /// Writes the log row that starts an attempt.
-    pub(super) fn start(&mut self, task: Task<'_>) -> Result<Started, Error> {
+    pub(in crate::db::runner) fn start(&mut self, task: Task<'_>) -> Result<Started, Error> {
         let entry = task.started();
         Ok(Started { id: self.append(&entry)?, at: entry.started_at })
     }
@@ -142,7 +142,12 @@ impl Runner {
     }
 
     /// Ends a started attempt before its first statement.
-    pub(super) fn cancel_started(&mut self, task: Task<'_>, started: Started, why: &str) -> Result<(), Error> {
+    pub(in crate::db::runner) fn cancel_started(
+        &mut self,
+        task: Task<'_>,
+        started: Started,
+        why: &str,
+    ) -> Result<(), Error> {
         if self.is_joined {
             // Its row goes with the transaction of the run.
             return Ok(());

@@ -5,9 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::Runner;
+use super::super::Runner;
+use super::super::run_summary::{Failure, Kept, PagesDone};
 use super::pages::{Page, Pages};
-use super::run_summary::{Failure, Kept, PagesDone};
 use super::task::{Attempt, Task, TaskResult};
 use crate::db::database::Limits;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -40,7 +40,7 @@ impl From<EngineError> for SectionError {
 
 /// How much of each batch runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(in crate::db::runner) enum Extent {
     All,
     /// For a rehearsal: nothing is kept, and one page shows as much as all of them.
     FirstPage,
@@ -48,7 +48,7 @@ pub(super) enum Extent {
 
 impl Runner {
     /// Runs a section with batches, starting where an earlier attempt stopped.
-    pub(super) fn run_in_batches(
+    pub(in crate::db::runner) fn run_in_batches(
         &mut self,
         task: Task<'_>,
         earlier: Option<&Cursor>,
