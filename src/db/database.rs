@@ -65,7 +65,7 @@ impl From<i64> for Value {
     }
 }
 
-/// A change of haul's own tables, which returns one number.
+/// A change of haul's own tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     /// The statement, in the SQL of the engine.
@@ -202,15 +202,13 @@ pub trait Database: ReadDatabase + Any + Send {
     fn end_part(&mut self) -> Result<(), EngineError>;
     /// Commits the transaction.
     fn commit(&mut self) -> Result<(), EngineError>;
-    /// Makes changes of haul's own and commits the transaction, on an engine with a server in one message. Returns the
-    /// number that each change has returned, if it has changed anything.
-    fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<Option<i64>>, EngineError> {
-        let mut numbers = Vec::with_capacity(changes.len());
-        for change in changes {
-            let rows = self.query(&change.sql, &change.values)?;
-            numbers.push(rows.first().and_then(|row| row.first()).and_then(Value::integer));
-        }
-        self.commit().map(|()| numbers)
+    /// Makes a change and returns the number of rows that it has changed.
+    fn make(&mut self, change: &Change) -> Result<u64, EngineError>;
+    /// Makes changes and commits the transaction, on an engine with a server in one message. Returns the number of rows
+    /// that each has changed.
+    fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<u64>, EngineError> {
+        let counts = changes.iter().map(|change| self.make(change)).collect::<Result<_, _>>()?;
+        self.commit().map(|()| counts)
     }
     /// Rolls back the open transaction, if there is one.
     fn rollback(&mut self) -> Result<(), EngineError>;

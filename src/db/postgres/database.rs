@@ -16,7 +16,7 @@ use super::ledger_place::LedgerPlace;
 use super::lock::{self, Key};
 use super::notices::Notices;
 use super::pool::require_own_session;
-use super::query::{has_table, query, quoted, with_literals};
+use super::query::{execute, has_table, query, quoted, with_literals};
 use super::tls::Connector;
 use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Change, Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
@@ -33,9 +33,9 @@ const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
 /// commit and run before the next section. The driver has prepared statements of its own, which must stay. Whether the
 /// temporary schema is empty is not looked at: that would read all the catalog for each section.
 const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN pg_catalog.pg_my_temp_schema() <> 0 THEN 'DISCARD TEMP; ' END, CASE \
-     WHEN EXISTS (SELECT FROM pg_catalog.pg_cursors WHERE is_holdable) THEN 'CLOSE ALL; ' END, (SELECT \
+     WHEN EXISTS (SELECT FROM pg_catalog.pg_cursor() WHERE is_holdable) THEN 'CLOSE ALL; ' END, (SELECT \
      pg_catalog.string_agg('DEALLOCATE ' || pg_catalog.quote_ident(name) || '; ', '') FROM \
-     pg_catalog.pg_prepared_statements WHERE from_sql))";
+     pg_catalog.pg_prepared_statement() WHERE from_sql))";
 /// Forgets the values of sequences, which cannot be asked for.
 const FORGET: &str = "DISCARD SEQUENCES; ";
 
@@ -183,23 +183,24 @@ impl PostgresDatabase {
         self.client.batch_execute(sql).map_err(|error| engine_error(&error))
     }
 
-    /// Runs haul's own statements in one message, and returns for each the first field of its row, if it has one.
-    fn fields_of(&mut self, sql: &str) -> Result<Vec<Option<String>>, EngineError> {
+    /// Runs haul's own statements in one message, and returns for each the first field of its row, if it has one, and the
+    /// number of rows.
+    fn results_of(&mut self, sql: &str) -> Result<Vec<(Option<String>, u64)>, EngineError> {
         let messages = self.client.simple_query(sql).map_err(|error| engine_error(&error))?;
-        let (mut fields, mut field) = (Vec::new(), None);
+        let (mut results, mut field) = (Vec::new(), None);
         for message in &messages {
             match message {
                 SimpleQueryMessage::Row(row) => field = row.get(0).map(str::to_owned),
-                SimpleQueryMessage::CommandComplete(_) => fields.push(field.take()),
+                SimpleQueryMessage::CommandComplete(count) => results.push((field.take(), *count)),
                 _ => {}
             }
         }
-        Ok(fields)
+        Ok(results)
     }
 
     /// Runs haul's own statements in one message, and returns the first field of the last one.
     fn field_of(&mut self, sql: &str) -> Result<Option<String>, EngineError> {
-        self.fields_of(sql).map(|fields| fields.into_iter().next_back().flatten())
+        self.results_of(sql).map(|results| results.into_iter().next_back().and_then(|(field, _)| field))
     }
 
     /// Makes the check that is still to be made.
@@ -392,9 +393,7 @@ impl Database for PostgresDatabase {
         let fails = |what: &str| format!("pg_catalog.concat('{what}', pg_catalog.pg_backend_pid())::bigint");
         let lock = match &self.lock[..] {
             [] => String::new(),
-            keys => {
-                format!("WHEN ({}) < {} THEN {} ", lock::own_lock_count_query(keys), keys.len(), fails(NO_LOCK))
-            }
+            keys => format!("WHEN NOT ({}) THEN {} ", lock::is_held(keys), fails(NO_LOCK)),
         };
         self.check = format!(
             "{}UNLISTEN *; SELECT {LEFTOVERS}, CASE WHEN {TRANSACTION_NUMBER} <> '{}' THEN {} {lock}END; ",
@@ -420,7 +419,12 @@ impl Database for PostgresDatabase {
         self.commit_with(&[]).map(drop)
     }
 
-    fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<Option<i64>>, EngineError> {
+    fn make(&mut self, change: &Change) -> Result<u64, EngineError> {
+        self.make_check()?;
+        execute(&mut self.client, &change.sql, &change.values)
+    }
+
+    fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<u64>, EngineError> {
         self.transaction = None;
         let own = changes.iter().map(|change| with_literals(&change.sql, &change.values) + "; ").collect::<String>();
         // The server reads the whole message in the encoding that the session has when it arrives.
@@ -428,13 +432,13 @@ impl Database for PostgresDatabase {
             self.make_check()?;
         }
         let check = std::mem::take(&mut self.check);
-        let mut fields = self.fields_of(&format!("{check}{own}COMMIT")).map_err(checked)?;
-        fields.pop();
-        let numbers = fields.split_off(fields.len().saturating_sub(changes.len()));
+        let mut results = self.results_of(&format!("{check}{own}COMMIT")).map_err(checked)?;
+        results.pop();
+        let made = results.split_off(results.len().saturating_sub(changes.len()));
         if !check.is_empty() {
-            self.leftovers = fields.pop().flatten().unwrap_or_default();
+            self.leftovers = results.pop().and_then(|(field, _)| field).unwrap_or_default();
         }
-        Ok(numbers.into_iter().map(|number| number?.parse().ok()).collect())
+        Ok(made.into_iter().map(|(_, count)| count).collect())
     }
 
     fn rollback(&mut self) -> Result<(), EngineError> {

@@ -38,6 +38,12 @@ pub(super) fn query(client: &mut Client, sql: &str, values: &[Value]) -> Result<
     rows.iter().map(|row| values_of(row).map_err(|error| engine_error(&error))).collect()
 }
 
+/// Runs one statement and returns how many rows it has changed.
+pub(super) fn execute(client: &mut Client, sql: &str, values: &[Value]) -> Result<u64, EngineError> {
+    let parameters: Vec<_> = values.iter().map(parameter).collect();
+    client.execute_typed(sql, &parameters).map_err(|error| engine_error(&error))
+}
+
 fn parameter(value: &Value) -> (&(dyn ToSql + Sync), Type) {
     match value {
         Value::Integer(number) => (number, Type::INT8),

@@ -10,7 +10,7 @@ use super::address::Address;
 use super::database::PostgresDatabase;
 use super::reader::{BEGIN_READING_NAMES, END_READING_NAMES};
 use crate::db::backup::{Backup, BackupScope};
-use crate::db::database::{Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Change, Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
@@ -131,6 +131,10 @@ impl Database for PostgresRehearsal {
     fn end_part(&mut self) -> Result<(), EngineError> {
         self.check_before_commit()?;
         self.forget_session()
+    }
+
+    fn make(&mut self, change: &Change) -> Result<u64, EngineError> {
+        self.0.make(change)
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {

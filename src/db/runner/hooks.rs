@@ -212,7 +212,7 @@ impl Runner {
         result.map_err(|fault| {
             if !self.is_joined {
                 // The server rolls back after a lost connection, so an error of this call changes nothing.
-                let _ = self.database.rollback();
+                let _ = self.roll_back();
             }
             HookFault { error: explain(fault.error, is_late, limits.timeout, &self.stop), ..fault }
         })

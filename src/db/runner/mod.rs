@@ -52,7 +52,7 @@ use super::engine_error::EngineError;
 use super::hooks::Hooks;
 use super::schema::Schema;
 use super::script::Migrations;
-use super::state::{LogEntry, StateReader, StateWriter, Tables};
+use super::state::{LogEntry, Numbers, StateReader, StateWriter, Tables};
 use crate::migration::{Error, owner_text};
 use crate::pipeline::{Control, StopToken};
 
@@ -125,6 +125,8 @@ pub struct Runner {
     database: Box<dyn Database>,
     migrations: Arc<Migrations>,
     options: RunnerOptions,
+    /// The numbers of the newest rows of haul's tables.
+    numbers: Numbers,
     /// The stop token of the current call.
     stop: StopToken,
     /// True while all sections share one transaction.
@@ -154,7 +156,8 @@ impl Runner {
         }
         options.tables.require_fit(database.dialect())?;
         let stop = StopToken::new();
-        Ok(Self { database, migrations, options, stop, is_joined: false, unlogged: Vec::new() })
+        let numbers = Numbers::default();
+        Ok(Self { database, migrations, options, numbers, stop, is_joined: false, unlogged: Vec::new() })
     }
 
     /// Returns the database, or nothing if it is of another type.
@@ -201,6 +204,8 @@ impl Runner {
     ) -> Result<T, Error> {
         self.stop = control.stop.clone();
         self.take_lock(control.stop)?;
+        // Others may have written before the lock was taken.
+        self.numbers.forget();
         let result = work(self);
         // A lock that cannot be released ends with its session.
         let _ = self.database.unlock();
@@ -253,7 +258,18 @@ impl Runner {
         &mut self,
         work: impl FnOnce(&mut StateWriter<'_>) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        work(&mut StateWriter::new(&mut *self.database, &self.options.tables, &self.options.owner))
+        let (tables, owner) = (&self.options.tables, &self.options.owner);
+        let result = work(&mut StateWriter::new(&mut *self.database, tables, owner, &mut self.numbers));
+        if result.is_err() {
+            self.numbers.forget();
+        }
+        result
+    }
+
+    /// Rolls back the open transaction, if there is one.
+    fn roll_back(&mut self) -> Result<(), EngineError> {
+        self.numbers.forget();
+        self.database.rollback()
     }
 
     /// Changes the ledger and the log in one transaction.
@@ -269,7 +285,7 @@ impl Runner {
         let result = result.and_then(|value| self.database.commit().map(|()| value));
         if result.is_err() {
             // The connection failed, so the engine rolls back by itself.
-            let _ = self.database.rollback();
+            let _ = self.roll_back();
         }
         result
     }

@@ -101,7 +101,7 @@ impl Runner {
 
     /// Rolls the run back, and logs why, as far as the connection still allows it.
     fn undo_run(&mut self, first: Task<'_>, attempt: &Attempt, end: &mut RunSummary, error: Option<&Error>) {
-        let _ = self.database.rollback();
+        let _ = self.roll_back();
         for detail in end.details.iter_mut().filter(|detail| detail.error.is_none() && detail.status != "stopped") {
             detail.status = "rolled_back";
         }

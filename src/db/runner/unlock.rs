@@ -2,7 +2,7 @@
 
 use crate::db::database::{Database, LockHolder};
 use crate::db::engine_error::EngineError;
-use crate::db::state::{LogEntry, Outcome, StateReader, StateWriter, Tables};
+use crate::db::state::{LogEntry, Numbers, Outcome, StateReader, StateWriter, Tables};
 use crate::migration::{Error, now_text};
 
 /// Ends the run `shown` if it still holds the lock, and records that in the log.
@@ -22,7 +22,7 @@ pub fn unlock(database: &mut dyn Database, tables: &Tables, owner: &str, shown: 
         }
         let error = Some(format!("ended {}", shown.owner));
         let entry = LogEntry { error, ..LogEntry::of_database(Outcome::Unlocked, now_text()) };
-        StateWriter::new(database, tables, owner).append(&entry).map(drop)
+        StateWriter::new(database, tables, owner, &mut Numbers::default()).append(&entry).map(drop)
     };
     log().map_err(|error: EngineError| error.at(&place))
 }

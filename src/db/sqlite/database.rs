@@ -19,7 +19,7 @@ use super::lock;
 use super::reader::{self, SqliteReader};
 use super::watch::{Owner, Watch};
 use crate::db::backup::{Backup, BackupScope};
-use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
+use crate::db::database::{Change, Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::classify::Keywords;
@@ -339,6 +339,10 @@ impl Database for SqliteDatabase {
             row.into_iter().try_for_each(|drop| self.batch(&drop.into_text()))?;
         }
         Ok(())
+    }
+
+    fn make(&mut self, change: &Change) -> Result<u64, EngineError> {
+        reader::execute(&self.connection, &change.sql, &change.values)
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {

@@ -92,6 +92,12 @@ pub(super) fn query(connection: &Connection, sql: &str, parameters: &[Value]) ->
     read().map_err(engine_error)
 }
 
+/// Runs a statement that returns no rows, and returns how many it has changed.
+pub(super) fn execute(connection: &Connection, sql: &str, parameters: &[Value]) -> Result<u64, EngineError> {
+    let change = || connection.prepare_cached(sql)?.execute(params_from_iter(parameters.iter().map(parameter)));
+    change().map(|count| count as u64).map_err(engine_error)
+}
+
 fn parameter(value: &Value) -> rusqlite::types::Value {
     match value {
         Value::Integer(number) => (*number).into(),

@@ -74,7 +74,7 @@ impl StateWriter<'_> {
         let sql = format!(
             "INSERT INTO {table} VALUES ({}) ON CONFLICT (kind, name) DO UPDATE SET checksum = excluded.checksum, \
              applied_at = excluded.applied_at, duration_ms = excluded.duration_ms, applied_by = excluded.applied_by, \
-             haul_version = excluded.haul_version RETURNING duration_ms",
+             haul_version = excluded.haul_version",
             marks.join(", ")
         );
         let values = vec![

@@ -3,6 +3,7 @@
 mod cursors;
 mod entries;
 mod files;
+mod numbers;
 mod reader;
 mod schemas;
 mod tables;
@@ -11,6 +12,7 @@ mod writer;
 pub use cursors::{Cursor, CursorRow};
 pub use entries::{AppliedRow, LogEntry, LogRow, Outcome};
 pub use files::FileRow;
+pub use numbers::Numbers;
 pub use reader::StateReader;
 pub use schemas::KeptSchema;
 pub use tables::Tables;

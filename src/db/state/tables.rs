@@ -18,7 +18,7 @@
 //!
 //! Rows of the log are only appended, never changed and never removed.
 
-use crate::db::database::{Database, LedgerName, ReadDatabase};
+use crate::db::database::{Change, Database, LedgerName, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::migration::Error;
@@ -287,20 +287,6 @@ impl Tables {
         let (name, columns, key) = self.form(table);
         create(database, name, columns, key)
     }
-
-    /// Returns the `INSERT` that appends a row to the ledger. The parameters are its columns except the first, which is
-    /// returned.
-    pub(super) fn insert_into_ledger(&self, database: &dyn ReadDatabase) -> String {
-        insert(database, &self.ledger, "position", parameters(database, 1..LEDGER_COLUMNS.len()))
-    }
-
-    /// Returns the `INSERT` that appends a row to the log, as for the ledger. A row without an attempt starts one.
-    pub(super) fn insert_into_log(&self, database: &dyn ReadDatabase) -> String {
-        let first = mark(database.dialect(), 1);
-        let attempt = format!("COALESCE({first}, COALESCE(MAX(id), 0) + 1)");
-        let rest = parameters(database, 2..LOG_COLUMNS.len());
-        insert(database, &self.log, "id", std::iter::once(attempt).chain(rest).collect())
-    }
 }
 
 fn is_name(name: &str) -> bool {
@@ -335,15 +321,11 @@ fn create(
         .map_err(EngineError::about_rights)
 }
 
-fn parameters(database: &dyn ReadDatabase, numbers: std::ops::Range<usize>) -> Vec<String> {
-    numbers.map(|number| mark(database.dialect(), number)).collect()
-}
-
-/// Returns an `INSERT` whose first column is the highest number so far plus one. Runs hold the lock, so no other run
-/// counts at the same time.
-fn insert(database: &dyn ReadDatabase, table: &str, first: &str, rest: Vec<String>) -> String {
-    let (table, rest) = (database.table_reference(table), rest.join(", "));
-    format!("INSERT INTO {table} SELECT COALESCE(MAX({first}), 0) + 1, {rest} FROM {table} RETURNING {first}")
+/// Returns the change that appends a row with these values to a table.
+pub(super) fn insert(database: &dyn ReadDatabase, table: &str, values: Vec<Value>) -> Change {
+    let marks: Vec<_> = (1..=values.len()).map(|number| mark(database.dialect(), number)).collect();
+    let sql = format!("INSERT INTO {} VALUES ({})", database.table_reference(table), marks.join(", "));
+    Change { sql, values }
 }
 
 /// Returns a parameter in a statement.
@@ -376,7 +358,7 @@ fn check_columns(database: &mut dyn ReadDatabase, table: &str, expected: &[(&str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::db::database::{LockHolder, Value};
+    use crate::db::database::LockHolder;
 
     /// A database in which another run creates tables after so many looks at them.
     struct Growing {

@@ -1,7 +1,8 @@
 //! Changes the ledger and the log, in the SQL that both engines share.
 
 use super::entries::{AppliedRow, LogEntry, direction_text};
-use super::tables::{Tables, mark};
+use super::numbers::Numbers;
+use super::tables::{Tables, insert, mark};
 use crate::db::database::{Change, Database, Value};
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::version::Version;
@@ -11,12 +12,13 @@ pub struct StateWriter<'a> {
     pub(super) database: &'a mut dyn Database,
     pub(super) tables: &'a Tables,
     owner: &'a str,
+    numbers: &'a mut Numbers,
 }
 
 impl<'a> StateWriter<'a> {
-    /// Changes the state in `tables` in the name of `owner`.
-    pub fn new(database: &'a mut dyn Database, tables: &'a Tables, owner: &'a str) -> Self {
-        Self { database, tables, owner }
+    /// Changes the state in `tables` in the name of `owner`. `numbers` are those of the rows so far.
+    pub fn new(database: &'a mut dyn Database, tables: &'a Tables, owner: &'a str, numbers: &'a mut Numbers) -> Self {
+        Self { database, tables, owner, numbers }
     }
 
     /// Creates ledger and log if they do not exist.
@@ -34,13 +36,15 @@ impl<'a> StateWriter<'a> {
 
     /// Appends a row to the ledger.
     pub fn insert_applied(&mut self, row: &AppliedRow) -> Result<(), EngineError> {
-        self.make(&self.applied(row)).map(drop)
+        let change = self.applied(row)?;
+        self.make(&change)
     }
 
     /// Returns the change that appends a row to the ledger.
-    pub fn applied(&self, row: &AppliedRow) -> Change {
-        let sql = self.tables.insert_into_ledger(self.database);
+    pub fn applied(&mut self, row: &AppliedRow) -> Result<Change, EngineError> {
+        let position = self.numbers.next_position(self.database, self.tables)?;
         let values = vec![
+            position.into(),
             row.version.digits().into(),
             row.name.as_str().into(),
             row.checksum.as_str().into(),
@@ -49,19 +53,19 @@ impl<'a> StateWriter<'a> {
             row.applied_by.as_str().into(),
             row.haul_version.as_str().into(),
         ];
-        Change { sql, values }
+        Ok(insert(self.database, self.tables.ledger(), values))
     }
 
     /// Removes a row from the ledger.
     pub fn delete_applied(&mut self, version: &Version) -> Result<(), EngineError> {
-        self.make(&self.not_applied(version)).map(drop)
+        self.make(&self.not_applied(version))
     }
 
     /// Returns the change that removes a row from the ledger.
     pub fn not_applied(&self, version: &Version) -> Change {
         let ledger = self.database.table_reference(self.tables.ledger());
         let mark = mark(self.database.dialect(), 1);
-        let sql = format!("DELETE FROM {ledger} WHERE version = {mark} RETURNING position");
+        let sql = format!("DELETE FROM {ledger} WHERE version = {mark}");
         Change { sql, values: vec![version.digits().into()] }
     }
 
@@ -69,22 +73,23 @@ impl<'a> StateWriter<'a> {
     pub fn set_checksum(&mut self, version: &Version, name: &str, checksum: &str) -> Result<(), EngineError> {
         let ledger = self.database.table_reference(self.tables.ledger());
         let [one, two, three] = [1, 2, 3].map(|number| mark(self.database.dialect(), number));
-        let sql =
-            format!("UPDATE {ledger} SET name = {one}, checksum = {two} WHERE version = {three} RETURNING position");
+        let sql = format!("UPDATE {ledger} SET name = {one}, checksum = {two} WHERE version = {three}");
         let values = vec![name.into(), checksum.into(), version.digits().into()];
-        self.make(&Change { sql, values }).map(drop)
+        self.make(&Change { sql, values })
     }
 
     /// Appends a row to the log and returns its id.
     pub fn append(&mut self, entry: &LogEntry) -> Result<i64, EngineError> {
-        self.make(&self.logged(entry))
+        let (change, id) = self.logged(entry)?;
+        self.make(&change).map(|()| id)
     }
 
-    /// Returns the change that appends a row to the log.
-    pub fn logged(&self, entry: &LogEntry) -> Change {
-        let sql = self.tables.insert_into_log(self.database);
+    /// Returns the change that appends a row to the log, and its id. A row without an attempt starts one.
+    pub fn logged(&mut self, entry: &LogEntry) -> Result<(Change, i64), EngineError> {
+        let id = self.numbers.next_log_id(self.database, self.tables)?;
         let values = vec![
-            Value::Integer(entry.attempt),
+            id.into(),
+            entry.attempt.unwrap_or(id).into(),
             entry.version.as_str().into(),
             entry.name.as_str().into(),
             direction_text(entry.direction).into(),
@@ -98,26 +103,27 @@ impl<'a> StateWriter<'a> {
             self.owner.into(),
             env!("CARGO_PKG_VERSION").into(),
         ];
-        Change { sql, values }
+        Ok((insert(self.database, self.tables.log(), values), id))
     }
 
-    /// Makes a change and returns its number.
-    pub fn make(&mut self, change: &Change) -> Result<i64, EngineError> {
+    /// Makes a change.
+    pub fn make(&mut self, change: &Change) -> Result<(), EngineError> {
         let ledger = self.tables.ledger();
-        let rows = self.database.query(&change.sql, &change.values).map_err(|error| error.about_own_tables(ledger))?;
-        require_row(rows.first().and_then(|row| row.first()).and_then(Value::integer))
+        require_row(self.database.make(change).map_err(|error| error.about_own_tables(ledger))?)
     }
 
-    /// Makes changes, commits the transaction, and returns the numbers of the changes.
-    pub fn commit_with(&mut self, changes: &[Change]) -> Result<Vec<i64>, EngineError> {
+    /// Makes changes and commits the transaction.
+    pub fn commit_with(&mut self, changes: &[Change]) -> Result<(), EngineError> {
         let ledger = self.tables.ledger();
-        let numbers = self.database.commit_with(changes).map_err(|error| error.about_own_tables(ledger))?;
-        numbers.into_iter().map(require_row).collect()
+        let counts = self.database.commit_with(changes).map_err(|error| error.about_own_tables(ledger))?;
+        counts.into_iter().try_for_each(require_row)
     }
 }
 
-/// Returns the number of a changed row. Without one, a row that haul relied on is gone.
-fn require_row(number: Option<i64>) -> Result<i64, EngineError> {
-    let lost = || EngineError::new(EngineErrorKind::Statement, "a row of the ledger that was there before is gone");
-    number.ok_or_else(lost)
+/// Fails if a change found no row: one that haul relied on is gone.
+fn require_row(count: u64) -> Result<(), EngineError> {
+    match count {
+        0 => Err(EngineError::new(EngineErrorKind::Statement, "a row of the ledger that was there before is gone")),
+        _ => Ok(()),
+    }
 }

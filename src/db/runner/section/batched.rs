@@ -205,7 +205,7 @@ impl Runner {
         });
         result.map_err(|stop| {
             // The server rolls back after a lost connection, so an error of this call changes nothing.
-            let _ = self.database.rollback();
+            let _ = self.roll_back();
             SectionError { error: task.explain(stop.error, is_late, limits.timeout, &self.stop), ..stop }
         })
     }

@@ -36,6 +36,9 @@ impl Runner {
     /// Runs one statement. What the engine says of it does not show values of placeholders.
     pub(in crate::db::runner) fn run_statement(&mut self, section: &Section, index: usize) -> Result<(), EngineError> {
         let (_, statement) = section.statement(index);
+        if names(statement, self.options.tables.ledger()) {
+            self.numbers.forget();
+        }
         self.database.run(statement).map_err(|error| EngineError {
             message: section.hide_values(&error.message),
             hint: error.hint.as_deref().map(|hint| section.hide_values(hint)),
@@ -52,6 +55,11 @@ impl Runner {
         let found = UnfinishedBuilds::read(&mut *self.database)?.named_in(statements());
         found.first().map_or(Ok(()), |build| Err(unfinished(build, None)))
     }
+}
+
+/// Returns true if a statement may be about haul's own tables.
+fn names(statement: &str, ledger: &str) -> bool {
+    statement.as_bytes().windows(ledger.len()).any(|part| part.eq_ignore_ascii_case(ledger.as_bytes()))
 }
 
 /// Returns the error for what is left, with the error of the statement that left it. The same command cannot succeed

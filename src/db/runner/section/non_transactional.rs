@@ -159,7 +159,7 @@ impl Runner {
         let failure = Failure::new(&task.place(self.database.dialect(), index), error, kept);
         let entry = LogEntry { error: Some(failure.what()), ..failure_row(task, attempt, progress) };
         // A lost connection leaves "running" in the log, which is all that is known.
-        let _ = self.database.rollback().and_then(|()| self.try_state(|state| state.append(&entry)));
+        let _ = self.roll_back().and_then(|()| self.try_state(|state| state.append(&entry)));
         task.failed(attempt, failure)
     }
 }

@@ -157,12 +157,17 @@ impl<'a> Task<'a> {
         attempt: &Attempt,
         owner: &str,
     ) -> Result<(), EngineError> {
-        let changes = self.success_changes(state, attempt, owner);
-        changes.iter().try_for_each(|change| state.make(change).map(drop))
+        let changes = self.success_changes(state, attempt, owner)?;
+        changes.iter().try_for_each(|change| state.make(change))
     }
 
     /// Returns the changes that write the ledger row, and the log row that ends the attempt.
-    pub fn success_changes(&self, state: &StateWriter<'_>, attempt: &Attempt, owner: &str) -> [Change; 2] {
+    pub fn success_changes(
+        &self,
+        state: &mut StateWriter<'_>,
+        attempt: &Attempt,
+        owner: &str,
+    ) -> Result<Vec<Change>, EngineError> {
         let row = self.row(attempt, self.success());
         let at = || row.finished_at.clone().unwrap_or_default();
         let first = match self.direction {
@@ -178,12 +183,12 @@ impl<'a> Task<'a> {
                 duration_ms: row.duration_ms.unwrap_or_default(),
                 applied_by: owner.to_owned(),
                 haul_version: env!("CARGO_PKG_VERSION").to_owned(),
-            }),
+            })?,
             Direction::Down => state.not_applied(&self.migration.version),
         };
         let statement = i64::try_from(self.section.len()).ok();
         let row = LogEntry { statement, checksum: Some(self.migration.checksum.to_string()), ..row };
-        [first, state.logged(&row)]
+        Ok(vec![first, state.logged(&row)?.0])
     }
 
     /// Returns what a section that succeeded is then.

@@ -101,14 +101,18 @@ impl Runner {
         let owner = self.options.owner.clone();
         let is_joined = self.is_joined;
         let next = self.try_state(|state| {
-            let mut changes = task.success_changes(state, attempt, &owner).to_vec();
-            let entry = next.map(|next| next.started());
-            changes.extend(entry.iter().map(|entry| state.logged(entry)));
-            let id = match is_joined {
-                true => changes.iter().try_fold(None, |_, change| state.make(change).map(Some))?,
-                false => state.commit_with(&changes)?.last().copied(),
-            };
-            Ok(id.zip(entry).map(|(id, entry)| Started { id, at: entry.started_at }))
+            let mut changes = task.success_changes(state, attempt, &owner)?;
+            let mut started = None;
+            if let Some(entry) = next.map(|next| next.started()) {
+                let (change, id) = state.logged(&entry)?;
+                changes.push(change);
+                started = Some(Started { id, at: entry.started_at });
+            }
+            match is_joined {
+                true => changes.iter().try_for_each(|change| state.make(change))?,
+                false => state.commit_with(&changes)?,
+            }
+            Ok(started)
         });
         next.map_err(|error| SectionError { is_in_commit: !is_joined, ..SectionError::outside(error) })
     }
@@ -122,7 +126,7 @@ impl Runner {
         let statement = stop.index.and_then(|index| i64::try_from(index + 1).ok());
         let entry = LogEntry { statement, error: Some(failure.what()), ..task.row(attempt, Outcome::Failed) };
         // A lost connection leaves "started" in the log, which the next run reports.
-        let _ = self.database.rollback().and_then(|()| self.append_after_rollback(entry));
+        let _ = self.roll_back().and_then(|()| self.append_after_rollback(entry));
         task.failed(attempt, failure)
     }
 
@@ -133,7 +137,7 @@ impl Runner {
         attempt: &Attempt,
         index: Option<usize>,
     ) -> Result<TaskResult, Error> {
-        self.database.rollback().map_err(|error| self.error(error))?;
+        self.roll_back().map_err(|error| self.error(error))?;
         let statement = index.and_then(|index| i64::try_from(index + 1).ok());
         let error = Some("stopped on request; it was rolled back".to_owned());
         let entry = LogEntry { statement, error, ..task.row(attempt, Outcome::Stopped) };
