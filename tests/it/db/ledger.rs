@@ -18,6 +18,8 @@ on_both! {
     a_ledger_ahead_of_the_files_is_an_error_or_ignored
     settings_allow_out_of_order_and_newer
     a_failed_down_says_what_helps
+    rows_that_a_migration_writes_into_the_ledger_do_not_stop_the_run
+    the_numbers_of_the_log_have_no_gap_after_a_failure
 }
 
 fn two(db: &Db) -> &Db {
@@ -173,4 +175,41 @@ fn a_failed_down_says_what_helps(db: &Db) {
     db.run("repair --version 1 --yes").expect(0);
     db.run("redo --yes").expect(0);
     assert_eq!(db.tables(), ["a"]);
+}
+
+/// A run counts its rows by itself, and looks again if a statement is about its tables.
+fn rows_that_a_migration_writes_into_the_ledger_do_not_stop_the_run(db: &Db) {
+    db.write("001_a.sql", "CREATE TABLE a (x INT);\n");
+    db.write(
+        "002_merge.sql",
+        "INSERT INTO HAUL_Migrations (position, version, name, checksum, applied_at, duration_ms, applied_by, haul_version) \
+         SELECT position + 5, '900', '900_old', checksum, applied_at, 0, applied_by, haul_version FROM haul_migrations;\n",
+    );
+    db.write("003_c.sql", "CREATE TABLE c (x INT);\n");
+    assert_eq!(db.json("migrate", 0)["applied"], 3);
+    let positions = db.rows("SELECT CAST(position AS TEXT) FROM haul_migrations ORDER BY position");
+    assert_eq!(positions, ["1", "6", "7", "8"]);
+}
+
+fn the_numbers_of_the_log_have_no_gap_after_a_failure(db: &Db) {
+    db.write("001_a.sql", "CREATE TABLE a (x INT);\n")
+        .write("002_b.sql", "CREATE TABLE b (x INT);\nSELECT * FROM nothing;\n");
+    for _ in 0..2 {
+        db.run("migrate").expect(1);
+    }
+    db.write("002_b.sql", "CREATE TABLE b (x INT);\n").run("migrate").expect(0);
+    let outcomes = "SELECT CAST(id AS TEXT) || ' ' || CAST(attempt AS TEXT) || ' ' || outcome FROM haul_migrations_log ORDER BY id";
+    assert_eq!(
+        db.rows(outcomes),
+        [
+            "1 1 started",
+            "2 1 applied",
+            "3 3 started",
+            "4 3 failed",
+            "5 5 started",
+            "6 5 failed",
+            "7 7 started",
+            "8 7 applied"
+        ]
+    );
 }
