@@ -53,7 +53,7 @@ impl Variables {
     }
 
     /// Returns the names of the variables whose values are those of the file.
-    pub fn from_file(&self) -> Vec<&str> {
+    pub fn names_from_file(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).filter(|name| self.is_from_file(name)).collect()
     }
 }

@@ -35,7 +35,7 @@ impl<const N: usize> Merged<N> {
     }
 
     /// The next record in order, `None` after the last. After an error the rest is lost.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is asked with `?`")]
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and is asked with `?`")]
     pub fn next(&mut self) -> Result<Option<[u8; N]>, DiskError> {
         match &mut self.source {
             Source::Memory(records) => Ok(records.next()),

@@ -44,7 +44,7 @@ pub enum MalformedRow {
 
 impl MapRow {
     /// Returns the row in fixed width. Byte strings of rows are ordered like the rows, so numbers are big-endian.
-    pub fn to_bytes(&self) -> [u8; MAP_ROW_BYTES] {
+    pub fn to_bytes(self) -> [u8; MAP_ROW_BYTES] {
         let mut bytes = [0; MAP_ROW_BYTES];
         bytes[..32].copy_from_slice(&self.old_key.0);
         bytes[32] = self.old_algorithm as u8;

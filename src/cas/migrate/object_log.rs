@@ -193,7 +193,7 @@ impl LoggedObjects {
     }
 
     /// Returns the next record, `None` at the end.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<LoggedObject>, Error> {
         if self.taken == self.buffer.len() && !self.load()? {
             return Ok(None);

@@ -177,7 +177,7 @@ pub struct Inventory {
 
 impl Inventory {
     /// Returns the next item, `None` at the end.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<Item>, DiskError> {
         let Some(bytes) = self.take()? else { return Ok(None) };
         let location = location_of(&bytes);

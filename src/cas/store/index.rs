@@ -69,7 +69,7 @@ impl<R: Read> IndexReader<R> {
     }
 
     /// Returns the next line, `None` after the last.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> io::Result<Option<IndexLine>> {
         let (line_bytes, is_torn) = self.read_line()?;
         let len_bytes = line_bytes + u64::from(!is_torn);

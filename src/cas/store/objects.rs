@@ -36,7 +36,7 @@ impl Objects {
     }
 
     /// Returns the next object, `None` after the last.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<StoredObject>, DiskError> {
         loop {
             if let Some(key) = self.keys.next() {

@@ -42,7 +42,7 @@ impl Join {
     }
 
     /// Returns the next item, `None` at the end.
-    #[expect(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and is called with `?`")]
     pub fn next(&mut self) -> Result<Option<Joined>, Error> {
         let Some(item) = self.item else { return Ok(self.take_line()?.map(Joined::LineAlone)) };
         let location = match item {

@@ -103,7 +103,7 @@ impl Chosen {
             ENVIRONMENT_VARIABLE => environment_from == Some(ENVIRONMENT_VARIABLE),
             _ => dialect == Dialect::Postgres,
         };
-        let used: Vec<_> = self.variables.from_file().into_iter().filter(is_used).collect();
+        let used: Vec<_> = self.variables.names_from_file().into_iter().filter(is_used).collect();
         if !used.is_empty() {
             Console::new().line(&format!("note: {DOT_ENV_FILE} sets {}", used.join(", ")));
         }

@@ -90,7 +90,7 @@ impl<'a> MemoryView<'a> {
     }
 
     /// Returns an owned copy, without the bytes that follow the decoded value.
-    pub fn to_owned(&self) -> Memory {
+    pub fn to_owned(self) -> Memory {
         Memory {
             id: self.id.to_owned(),
             embedding: Box::new(*self.embedding),

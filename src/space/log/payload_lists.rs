@@ -41,7 +41,7 @@ impl<'a> StrList<'a> {
     }
 
     /// Returns an owned copy.
-    pub fn to_vec(&self) -> Vec<String> {
+    pub fn to_vec(self) -> Vec<String> {
         self.iter().map(str::to_owned).collect()
     }
 }
@@ -107,7 +107,7 @@ impl<'a> PairList<'a> {
     }
 
     /// Returns an owned copy with every pair.
-    pub fn to_vec(&self) -> Vec<(String, String)> {
+    pub fn to_vec(self) -> Vec<(String, String)> {
         self.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 

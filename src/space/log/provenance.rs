@@ -67,7 +67,7 @@ impl<'a> ProvenanceView<'a> {
     }
 
     /// Returns an owned copy.
-    pub fn to_owned(&self) -> Provenance {
+    pub fn to_owned(self) -> Provenance {
         Provenance {
             model_name: self.model_name.to_owned(),
             model_version: self.model_version.to_owned(),

@@ -78,7 +78,7 @@ impl Timestamp {
     }
 
     /// Returns the text that Engram writes for this point in time.
-    pub fn to_writer_form(&self) -> String {
+    pub fn to_writer_form(self) -> String {
         self.writer_form().to_string()
     }
 

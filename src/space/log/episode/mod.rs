@@ -116,7 +116,7 @@ impl<'a> EpisodeView<'a> {
     }
 
     /// Returns an owned copy, without the bytes that follow the decoded value.
-    pub fn to_owned(&self) -> Episode {
+    pub fn to_owned(self) -> Episode {
         Episode {
             id: self.id.to_owned(),
             when: self.when.text.to_owned(),
