@@ -29,7 +29,7 @@ struct Locks {
 impl LocksCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let place = self.database.place()?;
-        let lock = place.target.open_read_only()?.lock_holder(place.tables.ledger())?;
+        let lock = place.target.open_read_only()?.lock_holder(&place.tables.lock_name())?;
         let locks = Locks { database: place.name(), lock };
         Answer::new(&locks).print(self.output, |table| {
             let how = locks.lock.as_ref().map_or("not held".to_owned(), |lock| format!("held by {}", lock.owner));

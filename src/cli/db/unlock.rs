@@ -34,7 +34,7 @@ struct UnlockEnd {
 impl UnlockCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let place = self.database.place()?;
-        let holder = place.target.open_read_only()?.lock_holder(place.tables.ledger())?;
+        let holder = place.target.open_read_only()?.lock_holder(&place.tables.lock_name())?;
         match &holder {
             Some(holder) if !self.force => return Err(refused(holder).into()),
             Some(holder) => unlock(&mut *place.target.open()?, &place.tables, &owner_text(), holder)?,

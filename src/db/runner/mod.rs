@@ -49,7 +49,7 @@ pub use run_summary::{PagesDone, RunSummary};
 pub use seed::Again;
 pub use squashed::SquashedMigration;
 pub use takeover::Takeover;
-pub use unlock::unlock;
+pub use unlock::{require_own_run, unlock};
 
 use super::backup::BackupPolicy;
 use super::database::Database;
@@ -234,9 +234,9 @@ impl Runner {
     }
 
     fn take_lock(&mut self, stop: &StopToken) -> Result<(), Error> {
-        let deadline = Instant::now() + self.options.lock_wait;
+        let (name, deadline) = (self.options.tables.lock_name(), Instant::now() + self.options.lock_wait);
         loop {
-            let holder = match self.database.try_lock(self.options.tables.ledger(), &self.options.owner)? {
+            let holder = match self.database.try_lock(&name, &self.options.owner)? {
                 Ok(()) => return Ok(()),
                 Err(holder) => holder,
             };
