@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::chosen::Chosen;
 use super::place::Place;
+use super::server_wait::wait_for_server;
 use crate::db::hooks::Hooks;
 use crate::db::runner::FilePolicy;
 use crate::db::state::Tables;
@@ -67,7 +68,7 @@ impl DatabaseArgs {
         let ignores = |how: Option<Absent>| how == Some(Absent::Ignore);
         let files = FilePolicy { ignores_missing: ignores(settings.missing), ignores_newer: ignores(settings.newer) };
         if self.wait_for_server > 0 {
-            target.wait_for_server(wait_until, false)?;
+            wait_for_server(&target, wait_until, false)?;
         }
         Ok(Place { target, role, tables, environment, wait_until, files, hooks: Hooks::default(), settings })
     }

@@ -10,6 +10,7 @@ mod migrations;
 mod place;
 mod placeholders;
 mod seeds;
+mod server_wait;
 mod work;
 
 pub use backup::BackupArgs;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::limits::LimitArgs;
 use super::place::Place;
+use super::server_wait::wait_for_server;
 use crate::db::backup::BackupPolicy;
 use crate::db::runner::Plan;
 use crate::db::{Migrations, Runner, RunnerOptions};
@@ -44,7 +45,7 @@ impl Work {
     pub fn plan_to_act(&self) -> Result<Plan, Error> {
         self.place.target.recover()?;
         if self.place.wait_until > Instant::now() {
-            self.place.target.wait_for_server(self.place.wait_until, true)?;
+            wait_for_server(&self.place.target, self.place.wait_until, true)?;
         }
         self.plan()
     }
