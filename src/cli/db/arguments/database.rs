@@ -38,6 +38,11 @@ pub struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
+    /// Returns this database, whatever others are named.
+    pub fn place_of(&self, target: Target) -> Result<Place, Error> {
+        self.place_with(target, self.chosen()?)
+    }
+
     pub(super) fn chosen(&self) -> Result<Chosen, Error> {
         Chosen::read(self.env.as_deref())
     }
@@ -49,11 +54,11 @@ impl DatabaseArgs {
             Some(target) => target,
             None => Target::parse(DEFAULT_DATABASE)?,
         };
-        self.place_of(target, chosen)
+        self.place_with(target, chosen)
     }
 
     /// Returns this database with what else the arguments or the settings say.
-    pub(super) fn place_of(&self, mut target: Target, chosen: Chosen) -> Result<Place, Error> {
+    fn place_with(&self, mut target: Target, chosen: Chosen) -> Result<Place, Error> {
         let (environment, settings) = chosen.into_parts();
         let role = self.role.clone().or_else(|| settings.role.clone());
         if let Some(role) = &role {

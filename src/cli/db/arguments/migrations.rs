@@ -9,7 +9,7 @@ use super::place::Place;
 use super::placeholders::PlaceholderArgs;
 use super::work::Work;
 use crate::db::script::{Examined, Folders, ReadOptions, examine_directory};
-use crate::db::{DbSettings, Dialect, Migrations, Target};
+use crate::db::{DbSettings, Dialect, Migrations};
 use crate::migration::Error;
 
 const DIRECTORY_DEFAULT: &str = "./migrations";
@@ -40,9 +40,9 @@ impl MigrationArgs {
         self.database.place()
     }
 
-    /// Returns this database, whatever others are named.
-    pub fn place_of(&self, target: Target) -> Result<Place, Error> {
-        self.database.place_of(target, self.database.chosen()?)
+    /// Returns how the database is named.
+    pub fn database(&self) -> &DatabaseArgs {
+        &self.database
     }
 
     /// Reads the migrations in the SQL of a database.

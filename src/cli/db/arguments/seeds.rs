@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::database::DatabaseArgs;
+use super::place::Place;
 use super::placeholders::PlaceholderArgs;
 use super::work::Work;
 use crate::migration::Error;
@@ -24,7 +25,16 @@ pub struct SeedArgs {
 impl SeedArgs {
     /// Returns the database, and the seeds for its environment.
     pub fn work(&self) -> Result<Work, Error> {
-        let place = self.database.place()?;
+        self.read(self.database.place()?)
+    }
+
+    /// Returns how the database is named.
+    pub fn database(&self) -> &DatabaseArgs {
+        &self.database
+    }
+
+    /// Reads the seeds in the SQL of a database and for its environment.
+    pub fn read(&self, place: Place) -> Result<Work, Error> {
         let directory = place.seed_directory(self.dir.as_deref());
         let migrations = place.seeds(&directory, &self.placeholders)?;
         Ok(Work { place, migrations })
