@@ -103,6 +103,23 @@ fn migrations(prepared: &Path) {
     }
 }
 
+/// Migrations that leave no rows.
+fn chain(prepared: &Path) {
+    fs::create_dir(prepared.join("m")).expect("a directory");
+    for (name, text) in [
+        (
+            "001_t.sql",
+            "CREATE TABLE t (a INTEGER PRIMARY KEY AUTOINCREMENT, b TEXT);\nINSERT INTO t (b) VALUES ('x');\nDELETE FROM t;\n",
+        ),
+        ("002_i.sql", "CREATE INDEX i ON t (b);\nCREATE VIEW v AS SELECT b FROM t;\n"),
+        ("003_u.sql", "CREATE TABLE u (a INTEGER REFERENCES t);\nALTER TABLE u RENAME COLUMN a TO c;\n"),
+    ] {
+        fs::write(prepared.join("m").join(name), text).expect("a file");
+    }
+}
+
+const SQUASHED: &str = "m/003_squashed.sql";
+
 const DUMP: &str = "db dump --database sqlite:a.db";
 
 /// What most scenes have, by noun.
@@ -216,6 +233,16 @@ pub const ALL: &[Script] = &[
     Script {
         name: "db-migrate-to",
         command: |_| "db migrate --create --database sqlite:a.db --dir m --to 002 --yes".into(),
+        ..OF_DATABASE
+    },
+    Script {
+        name: "db-squash",
+        also: chain,
+        command: |_| "db squash --database sqlite:a.db --dir m --to 003".into(),
+        is_result: |path| path == "m" || path == SQUASHED,
+        // What is half written has a name that is not read.
+        is_source: |path| path == "m" || (path.starts_with("m/0") && path != SQUASHED),
+        probe: None,
         ..OF_DATABASE
     },
 ];

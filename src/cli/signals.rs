@@ -1,11 +1,13 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for a stop, the second ends the process.
+//! SIGINT, SIGTERM and SIGHUP: the first asks for a stop, the second ends the process. While nobody listens for a stop,
+//! the first one does.
 
 use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::thread::Builder;
 
-use anyhow::Context;
+use parking_lot::Mutex;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::{emulate_default_handler, exit};
 
 use crate::durable::count_from_now_on;
 use crate::migration::Error;
@@ -19,36 +21,77 @@ const SIGNAL_EXIT_BASE: i32 = 128;
 
 /// Turns signals into a request to stop until it is dropped.
 pub struct StopOnSignal {
-    handle: Handle,
-    listener: Option<JoinHandle<()>>,
+    /// Who was asked before.
+    earlier: Option<Asked>,
 }
+
+/// Who is asked to stop.
+#[derive(Clone)]
+struct Asked {
+    stop: StopToken,
+    console: Arc<Console>,
+}
+
+/// What the one listener of this process knows. It listens to the end of the process, because a signal that was once
+/// listened for has no effect of its own any more.
+struct Listener {
+    is_started: bool,
+    asked: Option<Asked>,
+}
+
+static LISTENER: Mutex<Listener> = Mutex::new(Listener { is_started: false, asked: None });
 
 impl StopOnSignal {
     /// Starts to listen.
-    pub fn install(stop: StopToken, console: Arc<Console>) -> anyhow::Result<Self> {
-        // `nohup` starts a process that ignores the end of its terminal, which must stay so.
-        let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
-        let mut signals =
-            Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup)).context("cannot listen for signals")?;
-        let handle = signals.handle();
-        let listen = move || {
-            for signal in signals.forever() {
-                if stop.is_requested() {
-                    // Without unwinding: the run may be stuck in the very code that would unwind, and its state on disk
-                    // is as safe as after a kill.
-                    signal_hook::low_level::exit(SIGNAL_EXIT_BASE + signal);
-                }
-                stop.request();
-                console.line("stopping at the next batch; again to end at once");
-            }
-        };
+    pub fn install(stop: StopToken, console: Arc<Console>) -> Result<Self, Error> {
         // Test builds check from here on that no loop works for long without looking.
         if std::env::var_os("HAUL_COUNT_WORK").is_some() {
             count_from_now_on();
         }
-        let listener = Builder::new().name(NAME.into()).spawn(listen);
-        let listener = listener.map_err(|source| Error::from(NoThread { name: NAME, source }))?;
-        Ok(Self { handle, listener: Some(listener) })
+        let mut listener = LISTENER.lock();
+        if !listener.is_started {
+            start()?;
+            listener.is_started = true;
+        }
+        Ok(Self { earlier: listener.asked.replace(Asked { stop, console }) })
+    }
+}
+
+impl Drop for StopOnSignal {
+    fn drop(&mut self) {
+        LISTENER.lock().asked = self.earlier.take();
+    }
+}
+
+/// Starts the listener.
+fn start() -> Result<(), Error> {
+    // `nohup` starts a process that ignores the end of its terminal, which must stay so.
+    let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let no_thread = |source| Error::from(NoThread { name: NAME, source });
+    let signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup));
+    let mut signals = signals.map_err(|error| Error::Program {
+        what: format!("cannot listen for signals: {error}"),
+        next: "raise the limit of open files (ulimit -n), then run the same command again".into(),
+        temporary: false,
+    })?;
+    let listen = move || signals.forever().for_each(receive);
+    Builder::new().name(NAME.into()).spawn(listen).map_err(no_thread).map(drop)
+}
+
+fn receive(signal: i32) {
+    let asked = LISTENER.lock().asked.clone();
+    match asked {
+        None => {
+            // It returns for signals that end no process, and there are none of these here.
+            let _ = emulate_default_handler(signal);
+        }
+        // Without unwinding: the run may be stuck in the very code that would unwind, and its state on disk is as safe as
+        // after a kill.
+        Some(Asked { stop, .. }) if stop.is_requested() => exit(SIGNAL_EXIT_BASE + signal),
+        Some(Asked { stop, console }) => {
+            stop.request();
+            console.line("stopping at the next batch; again to end at once");
+        }
     }
 }
 
@@ -57,13 +100,4 @@ fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
-}
-
-impl Drop for StopOnSignal {
-    fn drop(&mut self) {
-        self.handle.close();
-        if let Some(listener) = self.listener.take() {
-            let _ = listener.join();
-        }
-    }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::script::{file_name, migration_names};
 use super::version::Version;
-use crate::durable::{Disk, DiskError, create_directory_durable};
+use crate::durable::{
+    Attributes, Disk, DiskError, create_directory_durable, parent_of, unique_temporary_name, write_new_synced_file,
+};
 use crate::migration::{Error, now_text};
 
 /// Number of digits of the first version in an empty directory.
@@ -47,11 +49,16 @@ fn exists(error: DiskError, next: &str) -> Error {
 }
 
 fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
-    // The file must not exist: two people may create the next version at the same time.
-    let file = disk.create_file(path)?;
-    file.write_all_at(0, bytes)?;
-    file.sync()?;
-    disk.sync_directory(crate::durable::parent_of(path))
+    // A part of a migration may be a migration too, so the file has its name only when it is whole. It must not exist: two
+    // people may create the next version at the same time.
+    let temporary = unique_temporary_name(path);
+    write_new_synced_file(disk, &temporary, Attributes::OfReplaced, |file| file.write_all_at(0, bytes))?;
+    if let Err(error) = disk.rename_exclusive(&temporary, path) {
+        // The first error is the one to report.
+        let _ = disk.remove_file(&temporary);
+        return Err(DiskError { path: path.to_path_buf(), ..error });
+    }
+    disk.sync_directory(parent_of(path))
 }
 
 /// Returns the version after the highest one, padded to the same width.
@@ -87,7 +94,22 @@ fn slug(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::RealDisk;
+    use crate::durable::{CrashFault, RealDisk, SimulatedDisk};
+
+    #[test]
+    fn a_new_file_is_whole_or_not_there() {
+        let (directory, path) = (Path::new("/m"), Path::new("/m/2_squashed.sql"));
+        let disk = SimulatedDisk::with_directories(&[directory]);
+        write_new(&disk, path, "CREATE TABLE a (a INT);\n").unwrap();
+        let faults =
+            [CrashFault::AllKept, CrashFault::UnsyncedDropped, CrashFault::LastWriteTorn, CrashFault::RenamesEarly];
+        for image in faults.into_iter().flat_map(|fault| disk.crash_images(fault).collect::<Vec<_>>()) {
+            let found = crate::durable::read_file(&image, path, 100);
+            assert!(found.is_err() || found.unwrap() == b"CREATE TABLE a (a INT);\n");
+        }
+        let Err(Error::Conflict { path: kept, .. }) = write_new(&disk, path, "other") else { panic!("overwritten") };
+        assert_eq!((kept.as_path(), disk.list(directory).unwrap().len()), (path, 1));
+    }
 
     #[test]
     fn new_versions_keep_the_width_of_the_old_ones() {

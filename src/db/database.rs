@@ -85,6 +85,8 @@ pub struct LockHolder {
     pub since: Option<String>,
     /// The address of the client of PostgreSQL; `local` for a socket.
     pub client: Option<String>,
+    /// The ledger that the holder works on, as in `tenant_1.haul_migrations`, if that is known and an engine has several.
+    pub ledger: Option<String>,
 }
 
 /// Whether others on the way can read what is sent.
@@ -156,7 +158,7 @@ pub trait ReadDatabase {
     fn has_table(&mut self, table: &str) -> Result<bool, EngineError>;
     /// Returns the reference to one of haul's own tables for use in statements: quoted, and with its schema.
     fn table_reference(&self, table: &str) -> String;
-    /// Returns the holder of the lock for the ledger `table`.
+    /// Returns the holder of the lock for the ledger `table`, in front of which a schema may be named.
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error>;
 }
 
@@ -167,7 +169,7 @@ pub trait ReadDatabase {
 /// [`check_before_commit`](Self::check_before_commit), [`disarm`](Self::disarm), [`commit`](Self::commit). A section
 /// without a transaction leaves out `begin` and `commit`, and ends with [`reset`](Self::reset).
 pub trait Database: ReadDatabase + Any + Send {
-    /// Takes the lock for the ledger `table`. It is held until [`unlock`](Self::unlock), or until the database is
+    /// Takes the lock for the ledger `table`, in front of which a schema may be named. It is held until [`unlock`](Self::unlock), or until the database is
     /// dropped or the process ends. The inner error names the holder.
     fn try_lock(&mut self, table: &str, owner: &str) -> Result<Result<(), LockHolder>, Error>;
     /// Returns true if the lock is still held.

@@ -1,7 +1,7 @@
 //! Squashing: one file that makes the schema of many, with proof that it does (docs/source-sql.md, "Squashed files").
 
 use super::dialect::Dialect;
-use super::runner::{Made, Runner, RunnerOptions};
+use super::runner::{Kept, Made, Runner, RunnerOptions};
 use super::schema::changes;
 use super::script::classify::Keywords;
 use super::script::{Migration, Migrations, Replaced};
@@ -9,7 +9,7 @@ use super::state::Tables;
 use super::target::RemoveScratch;
 use super::version::Version;
 use crate::db::database::Database;
-use crate::migration::Error;
+use crate::migration::{Error, escaped};
 use crate::pipeline::Control;
 
 /// The maximum number of names in an error.
@@ -29,7 +29,7 @@ pub struct SquashRequest {
 pub struct Squash {
     /// The text of the file.
     pub text: String,
-    /// Where statements about privileges or owners are that the file does not have.
+    /// Where statements are that the file does not have: about privileges or owners, or settings of a SQLite file.
     pub left_out: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ pub fn squash(
     let name = squashed_file_name(migrations, &request.to)?;
     let chain: Vec<_> = migrations.iter().filter(|migration| migration.version <= request.to).collect();
     require_inside(migrations.dialect(), &chain)?;
-    let left_out = about_privileges(migrations.dialect(), &chain);
+    let mut left_out = about_privileges(migrations.dialect(), &chain);
     if !left_out.is_empty() && !request.without_privileges {
         return Err(Error::Usage {
             what: format!("a squashed file has no privileges and no owners, and these are in: {}", some(&left_out)),
@@ -69,17 +69,21 @@ pub fn squash(
     };
     let before = run(migrations.clone())?;
     require_all_in_schema(&before)?;
-    let text = text_of(&name, &chain, &before.schema.text);
+    let text = text_of(&name, &chain, &before);
     let squashed = Migrations::from_texts(migrations.dialect(), [(name.as_str(), text.as_str())]);
     let after = run(squashed.map_err(|error| not_the_same(&error.to_string()))?)?;
-    let differences: Vec<_> = changes(&before.schema.text, &after.schema.text);
-    match differences.is_empty() && after.filled.is_empty() {
-        true => Ok(Squash { text, left_out }),
-        false => {
-            let names = differences.iter().map(|change| format!("{} {}", change.object, change.kind));
-            Err(not_the_same(&some(&names.chain(after.filled).collect::<Vec<_>>())))
-        }
+    let changes = changes(&before.schema.text, &after.schema.text);
+    let names = changes.iter().map(|change| format!("{} {}", change.object, change.kind));
+    let is_lost = |kept: &&Kept| !after.kept.contains(kept);
+    let lost = before.kept.iter().filter(is_lost).map(|kept| format!("{} lost", kept.title));
+    let is_new = |kept: &&Kept| before.kept.iter().all(|known| known.title != kept.title);
+    let new = after.kept.iter().filter(is_new).map(|kept| format!("{} added", kept.title));
+    let differences: Vec<_> = names.chain(lost).chain(new).chain(after.filled.iter().cloned()).collect();
+    if !differences.is_empty() {
+        return Err(not_the_same(&some(&differences)));
     }
+    left_out.extend(set_in_file(migrations.dialect(), &chain));
+    Ok(Squash { text, left_out })
 }
 
 fn last_of<'a>(migrations: &'a Migrations, to: &Version) -> Result<&'a Migration, Error> {
@@ -109,6 +113,11 @@ fn require_inside(dialect: Dialect, chain: &[&Migration]) -> Result<(), Error> {
 
 fn about_privileges(dialect: Dialect, chain: &[&Migration]) -> Vec<String> {
     places_of(chain, |statement| dialect == Dialect::Postgres && Keywords::of(dialect, statement).is_about_privileges())
+}
+
+/// Finds settings of a SQLite file that only hold in the file itself, and are set while it has no transaction or no tables.
+fn set_in_file(dialect: Dialect, chain: &[&Migration]) -> Vec<String> {
+    places_of(chain, |statement| dialect == Dialect::Sqlite && Keywords::of(dialect, statement).sets_file())
 }
 
 /// Returns `FILE:LINE` of each statement that is meant.
@@ -143,16 +152,19 @@ fn require_all_in_schema(made: &Made) -> Result<(), Error> {
     Ok(())
 }
 
-fn text_of(name: &str, chain: &[&Migration], schema: &str) -> String {
+fn text_of(name: &str, chain: &[&Migration], made: &Made) -> String {
     let label = name.trim_end_matches(".sql");
     let replaced = |migration: &&Migration| {
         Replaced { version: migration.version.clone(), checksum: migration.checksum.to_string() }.line()
     };
     let replaced: Vec<_> = chain.iter().map(replaced).collect();
+    let kept = made.kept.iter().map(|kept| format!("\n-- {}\n{};\n", escaped(&kept.title), kept.sql));
     format!(
-        "-- Migration: {label}\n-- Makes the schema of the migrations that it replaces. Written by haul {}.\n{}\n-- Up\n{schema}",
+        "-- Migration: {label}\n-- Makes the schema of the migrations that it replaces. Written by haul {}.\n{}\n-- Up\n{}{}",
         env!("CARGO_PKG_VERSION"),
-        replaced.join("\n")
+        replaced.join("\n"),
+        made.schema.text,
+        kept.collect::<String>()
     )
 }
 

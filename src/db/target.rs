@@ -14,6 +14,7 @@ use super::postgres::{
 use super::sqlite::{SqliteDatabase, SqliteFile, SqliteReader};
 use super::variables::Variables;
 use crate::migration::Error;
+use crate::pipeline::StopToken;
 
 /// The database if none is named.
 pub const DEFAULT_DATABASE: &str = "sqlite:./haul.db";
@@ -179,20 +180,20 @@ impl Target {
         }
     }
 
-    /// Waits until the server answers, and with `to_write` until it may be written to, at the longest until `deadline`. A
-    /// SQLite database has no server.
+    /// Waits until the server answers, and with `to_write` until it may be written to, at the longest until `deadline` or
+    /// until a stop is requested. A SQLite database has no server.
     #[cfg(feature = "db-postgres")]
-    pub fn wait_for_server(&self, deadline: Instant, to_write: bool) -> Result<(), Error> {
+    pub fn wait_for_server(&self, deadline: Instant, to_write: bool, stop: &StopToken) -> Result<(), Error> {
         match self {
             #[cfg(feature = "db-sqlite")]
             Self::Sqlite(_) => Ok(()),
-            Self::Postgres(address) => wait_for_server(address, deadline, to_write),
+            Self::Postgres(address) => wait_for_server(address, deadline, to_write, stop),
         }
     }
 
     /// Returns at once: a SQLite database has no server.
     #[cfg(not(feature = "db-postgres"))]
-    pub fn wait_for_server(&self, _deadline: Instant, _to_write: bool) -> Result<(), Error> {
+    pub fn wait_for_server(&self, _deadline: Instant, _to_write: bool, _stop: &StopToken) -> Result<(), Error> {
         Ok(())
     }
 

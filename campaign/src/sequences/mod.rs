@@ -2,6 +2,7 @@
 //! After each, what must be true of the store is compared with a model.
 
 mod cas;
+mod db;
 mod manifest;
 mod space;
 
@@ -127,7 +128,7 @@ pub struct Campaign<'a> {
 
 impl<'a> Campaign<'a> {
     pub fn new(options: &'a Options) -> Self {
-        let models = ["space", "cas", "manifest"].into_iter().filter(|noun| options.takes_noun(noun)).collect();
+        let models = ["space", "cas", "manifest", "db"].into_iter().filter(|noun| options.takes_noun(noun)).collect();
         Self { options, models, next: 0 }
     }
 
@@ -153,6 +154,7 @@ impl<'a> Campaign<'a> {
         let mut model: Box<dyn Model> = match noun {
             "space" => Box::new(space::Space::default()),
             "cas" => Box::new(cas::Cas::default()),
+            "db" => Box::new(db::Database::default()),
             _ => Box::new(manifest::Manifest::default()),
         };
         model.begin(&mut runner);

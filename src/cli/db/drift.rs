@@ -1,19 +1,22 @@
 //! `haul db drift`: compares the schema with the one after the last run. Changes nothing.
 //!
 //! The JSON document has `database`, `environment`, `kept_at`, `kept_digest`, `digest`, `stale` (true if a run that did not end has run
-//! migrations since), `changes` (a list of [`Change`]), `left_out` (a list of texts) and `exit_code`.
+//! migrations since), `changes` (a list of [`Change`]), `left_out` (a list of texts) and `exit_code`. On tenants it has `known`,
+//! `unknown` and `tenants`, each with `tenant`, `database`, what is found in one database, `error` and `next`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{DatabaseArgs, PlaceName};
+use super::arguments::{DatabaseArgs, Place, PlaceName};
+use super::tenants::{Rows, TenantArgs, rows};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
-use crate::db::Schema;
 use crate::db::database::ReadDatabase;
 use crate::db::schema::{Change, changes, left_out};
 use crate::db::state::{KeptSchema, StateReader, Tables};
+use crate::db::tenants::Tenant;
+use crate::db::{Schema, Target};
 use crate::migration::{Error, exit};
 
 /// `haul db drift`
@@ -25,13 +28,21 @@ pub struct DriftCommand {
     #[arg(long, value_name = "PATTERN")]
     ignore: Vec<String>,
     #[command(flatten)]
+    tenants: TenantArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
-struct Drift {
+struct DriftEnd {
     #[serde(flatten)]
     database: PlaceName,
+    #[serde(flatten)]
+    drift: Drift,
+}
+
+#[derive(Serialize)]
+struct Drift {
     kept_at: String,
     kept_digest: String,
     digest: String,
@@ -42,18 +53,39 @@ struct Drift {
 
 impl DriftCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        if self.tenants.are_given() {
+            return self.run_on_tenants();
+        }
         let place = self.database.place()?;
-        let name = place.target.to_string();
-        let mut database = place.target.open_read_only()?;
-        let (kept, stale) = kept(&mut *database, &place.tables, &name)?;
-        let now = Schema::read(&mut *database, &place.tables).map_err(|error| error.at(&name))?;
+        let drift = self.find(&place.target, &place.tables, &place)?;
+        let end = DriftEnd { database: place.name(), drift };
+        // The digest also differs if only the order of the objects does.
+        let answer = Answer::new(&end).exit_if(!end.drift.changes.is_empty(), exit::BAD_DATA);
+        answer.print(self.output, |table| render(table, &end))
+    }
+
+    fn run_on_tenants(&self) -> anyhow::Result<u8> {
+        let find = |tenant: &Tenant, place: &Place| self.find(&tenant.target, &tenant.tables, place);
+        let drifts = rows(&self.tenants, &self.database, self.tenants.share(), find)?;
+        let differs = drifts.found().any(|(_, drift)| !drift.changes.is_empty());
+        let answer = Answer::new(&drifts).exit_if(differs, exit::BAD_DATA);
+        let answer = answer.exit_if(drifts.has_errors(), exit::REFUSED_RECORDS);
+        let next = "`haul db drift` on one of these tenants shows the lines that differ".to_owned();
+        let code = answer.next(differs.then_some(next)).print(self.output, |table| render_tenants(table, &drifts))?;
+        drifts.say_errors();
+        Ok(code)
+    }
+
+    /// Compares the schema of a database, or of a tenant in `place`, with the one that its last run has kept.
+    fn find(&self, target: &Target, tables: &Tables, place: &Place) -> Result<Drift, Error> {
+        let name = target.to_string();
+        let mut database = target.open_read_only()?;
+        let (kept, stale) = kept(&mut *database, tables, &name)?;
+        let now = Schema::read(&mut *database, tables).map_err(|error| error.at(&name))?;
         let patterns: Vec<_> = self.ignore.iter().chain(place.ignored()).cloned().collect();
         let (changes, left_out) = left_out(changes(&kept.schema.text, &now.text), &patterns);
         let (kept_at, kept_digest, digest) = (kept.taken_at, kept.schema.digest, now.digest);
-        let drift = Drift { database: place.name(), kept_at, kept_digest, digest, stale, changes, left_out };
-        // The digest also differs if only the order of the objects does.
-        let answer = Answer::new(&drift).exit_if(!drift.changes.is_empty(), exit::BAD_DATA);
-        answer.print(self.output, |table| render(table, &drift))
+        Ok(Drift { kept_at, kept_digest, digest, stale, changes, left_out })
     }
 }
 
@@ -73,7 +105,21 @@ fn kept(database: &mut dyn ReadDatabase, tables: &Tables, name: &str) -> Result<
     }
 }
 
-fn render(table: &mut Table, drift: &Drift) {
+fn render_tenants(table: &mut Table, drifts: &Rows<Drift>) {
+    for (tenant, drift) in drifts.found() {
+        for Change { object, kind, .. } in &drift.changes {
+            table.item("differs", tenant, format_args!("{object} {kind}"));
+        }
+        drift.left_out.iter().for_each(|object| table.item("left out", tenant, object));
+        if drift.stale {
+            table.item("note", tenant, "the run after that one did not end: its migrations count as differences");
+        }
+    }
+    let differ = drifts.found().filter(|(_, drift)| !drift.changes.is_empty()).count();
+    table.line(drifts.sum(&format!("{differ} differ from the schema after their last run")));
+}
+
+fn render(table: &mut Table, DriftEnd { database, drift }: &DriftEnd) {
     for change in &drift.changes {
         table.line(format_args!("{} {}", change.kind, change.object));
         table.nested(|table| change.lines.iter().for_each(|line| table.line(line)));
@@ -87,5 +133,5 @@ fn render(table: &mut Table, drift: &Drift) {
         1 => "1 difference to the schema".to_owned(),
         count => format!("{count} differences to the schema"),
     };
-    table.line(format_args!("{}: {what} after the last run, of {}", drift.database, drift.kept_at));
+    table.line(format_args!("{database}: {what} after the last run, of {}", drift.kept_at));
 }

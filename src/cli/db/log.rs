@@ -1,16 +1,20 @@
 //! `haul db log`: every attempt, failed ones too, oldest first.
 //!
-//! The JSON document has `database`, `environment` and `log` (a list of [`LogRow`]).
+//! The JSON document has `database`, `environment` and `log` (a list of [`LogRow`]). On tenants it has `known`, `unknown` and
+//! `tenants`, each with `tenant`, `database`, `log`, `error` and `next`.
 
 use clap::Args;
 use serde::Serialize;
 
-use super::arguments::{DatabaseArgs, PlaceName};
+use super::arguments::{DatabaseArgs, Place, PlaceName};
+use super::tenants::{TenantArgs, rows};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::table::Table;
-use crate::db::state::{LogRow, Outcome, StateReader};
-use crate::migration::unescaped;
+use crate::db::Target;
+use crate::db::state::{LogRow, Outcome, StateReader, Tables};
+use crate::db::tenants::Tenant;
+use crate::migration::{Error, exit, unescaped};
 
 /// `haul db log`
 #[derive(Args)]
@@ -21,23 +25,53 @@ pub struct LogCommand {
     #[arg(long, value_name = "N", default_value_t = 20)]
     last: u32,
     #[command(flatten)]
+    tenants: TenantArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
 #[derive(Serialize)]
-struct Log {
+struct LogEnd {
     #[serde(flatten)]
     database: PlaceName,
+    #[serde(flatten)]
+    log: Log,
+}
+
+#[derive(Serialize)]
+struct Log {
     log: Vec<LogRow>,
 }
 
 impl LogCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        if self.tenants.are_given() {
+            return self.run_on_tenants();
+        }
         let place = self.database.place()?;
-        let mut database = place.target.open_read_only()?;
-        let log = StateReader::new(&mut *database, &place.tables).log(self.last);
-        let log = Log { log: log.map_err(|error| error.at(&place.target.to_string()))?, database: place.name() };
-        Answer::new(&log).print(self.output, |table| log.log.iter().for_each(|row| render(table, row)))
+        let log = self.read(&place.target, &place.tables)?;
+        let end = LogEnd { database: place.name(), log };
+        Answer::new(&end).print(self.output, |table| end.log.log.iter().for_each(|row| render(table, row)))
+    }
+
+    fn run_on_tenants(&self) -> anyhow::Result<u8> {
+        let read = |tenant: &Tenant, _: &Place| self.read(&tenant.target, &tenant.tables);
+        let logs = rows(&self.tenants, &self.database, self.tenants.share(), read)?;
+        let answer = Answer::new(&logs).exit_if(logs.has_errors(), exit::REFUSED_RECORDS);
+        let code = answer.print(self.output, |table| {
+            for (tenant, log) in logs.found() {
+                table.line(tenant);
+                table.nested(|table| log.log.iter().for_each(|row| render(table, row)));
+            }
+        })?;
+        logs.say_errors();
+        Ok(code)
+    }
+
+    fn read(&self, target: &Target, tables: &Tables) -> Result<Log, Error> {
+        let mut database = target.open_read_only()?;
+        let log = StateReader::new(&mut *database, tables).log(self.last);
+        Ok(Log { log: log.map_err(|error| error.at(&target.to_string()))? })
     }
 }
 

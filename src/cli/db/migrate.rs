@@ -114,7 +114,7 @@ impl MigrateCommand {
     }
 
     fn run_on_tenants(self) -> anyhow::Result<u8> {
-        let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+        let work = TenantWork::with_files(&self.tenants, &self.migrations, &self.files)?;
         let Some(mut work) = work else { return tenants::nothing_to_do(self.output, "applied") };
         work.share = self.failures.limit(work.share);
         work.add_hooks(&self.hooks)?;

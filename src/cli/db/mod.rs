@@ -2,7 +2,6 @@
 
 mod arguments;
 mod baseline;
-mod chosen;
 mod clean;
 mod create;
 mod create_database;

@@ -1,17 +1,18 @@
 //! `haul db repair`: copies the checksums of changed files into the ledger.
 //!
-//! The JSON document has `database`, `environment`, `repaired` (a list of [`Repaired`]) and `log_replaced`.
+//! The JSON document has `database`, `environment`, `repaired` (a list of [`Repaired`]) and `log_replaced`. On tenants it is
+//! that of [`migrate`](super::migrate) on tenants; `recorded` has what was replaced.
 
 use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::arguments::{LimitArgs, MigrationArgs, PlaceName, Work, scope, version};
+use super::tenants::{self, Repairs, TenantArgs, TenantWork};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::{ChangedMigration, Repaired};
-use crate::db::script::statement_preview;
 use crate::migration::Error;
 
 /// `haul db repair`
@@ -34,6 +35,8 @@ pub struct RepairCommand {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    tenants: TenantArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -47,6 +50,9 @@ struct RepairEnd {
 
 impl RepairCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        if self.tenants.are_given() {
+            return self.run_on_tenants();
+        }
         let work = self.migrations.work()?;
         let database = work.place.name();
         if self.lost_log {
@@ -77,6 +83,16 @@ impl RepairCommand {
         })
     }
 
+    fn run_on_tenants(&self) -> anyhow::Result<u8> {
+        let work = TenantWork::new(&self.tenants, &self.migrations)?;
+        let Some(work) = work else { return tenants::nothing_to_do(self.output, "repaired") };
+        if self.lost_log {
+            return tenants::replace_lost_logs(&work, &self.consent, &self.limits, self.output);
+        }
+        let repairs = Repairs { version: self.version.as_ref(), all: self.all };
+        tenants::repair(&work, &repairs, &self.consent, &self.limits, self.output)
+    }
+
     /// Shows what would never run, and asks.
     fn confirm(&self, work: &Work) -> Result<(), Error> {
         let plan = work.plan_to_act()?;
@@ -84,7 +100,11 @@ impl RepairCommand {
         if changed.is_empty() {
             return Ok(());
         }
-        let lines: Vec<_> = changed.iter().flat_map(|changed| shown(work, changed)).collect();
+        let lines = changed.iter().flat_map(|changed| {
+            let statements = changed.statements(&work.migrations);
+            std::iter::once(changed.replacement()).chain(statements)
+        });
+        let lines: Vec<_> = lines.collect();
         if self.version.is_none() && !self.all {
             return Err(Error::Usage {
                 what: format!("these are applied, and their files were changed: {}", names(&changed)),
@@ -98,15 +118,4 @@ impl RepairCommand {
 
 fn names(changed: &[&ChangedMigration]) -> String {
     changed.iter().map(|changed| changed.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-fn shown(work: &Work, changed: &ChangedMigration) -> Vec<String> {
-    let ChangedMigration { name, file, applied_checksum, checksum, .. } = changed;
-    let mut lines = vec![format!("{name} ({file}): {checksum} instead of {applied_checksum}")];
-    let statements = work.migrations.get(&changed.version).into_iter().flat_map(|found| found.up.written_statements());
-    let dialect = work.migrations.dialect();
-    lines.extend(statements.map(|(line, text)| {
-        format!("  not run, unless the old text had it: {line}: {}", statement_preview(dialect, &text))
-    }));
-    lines
 }

@@ -1,10 +1,12 @@
 //! `haul db resolve`: records the state of a section without a transaction that failed or did not end.
 //!
-//! The JSON document has `database`, `environment`, `name` and `settled` (`done`, `not_begun` or `from_statement`).
+//! The JSON document has `database`, `environment`, `name` and `settled` (`done`, `not_begun` or `from_statement`). On tenants
+//! it is that of [`migrate`](super::migrate) on tenants; `recorded` has the name.
 
 use clap::Args;
 
 use super::arguments::{LimitArgs, MigrationArgs, scope, version};
+use super::tenants::{self, TenantArgs, TenantWork};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
@@ -30,18 +32,25 @@ pub struct ResolveCommand {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    tenants: TenantArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
 impl ResolveCommand {
     pub fn run(self) -> anyhow::Result<u8> {
-        let work = self.migrations.work()?;
-        let database = work.place.name();
         let (how, settled) = match (self.from_statement, self.not_begun) {
             (Some(number), _) => (Resolution::FromStatement(number), "from_statement"),
             (None, true) => (Resolution::NotBegun, "not_begun"),
             (None, false) => (Resolution::Done, "done"),
         };
+        if self.tenants.are_given() {
+            let work = TenantWork::new(&self.tenants, &self.migrations)?;
+            let Some(work) = work else { return tenants::nothing_to_do(self.output, "settled") };
+            return tenants::resolve(&work, (&self.version, how), &self.consent, &self.limits, self.output);
+        }
+        let work = self.migrations.work()?;
+        let database = work.place.name();
         let plan = work.plan_to_act()?;
         let unresolved = Unresolved::find(&self.version, how, &plan, &work.migrations)?;
         let found = format!("{}: {}", work.place.name(), unresolved.found());

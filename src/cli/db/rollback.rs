@@ -58,7 +58,7 @@ impl RollbackCommand {
         };
         let request = RollbackRequest { to, force: self.force, single_transaction: self.single_transaction };
         if self.tenants.are_given() {
-            let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+            let work = TenantWork::with_files(&self.tenants, &self.migrations, &self.files)?;
             let Some(mut work) = work else { return tenants::nothing_to_do(self.output, "rolled back") };
             work.share = self.failures.limit(work.share);
             work.add_hooks(&self.hooks)?;

@@ -1,8 +1,8 @@
 //! `haul db squash`: writes one file in the place of all migrations up to a version, after it has proved that the file makes
 //! the same schema. Changes no database but those that it makes for the proof.
 //!
-//! The JSON document has `file` (path), `replaces` (labels), `replaced_files` (paths) and `left_out` (places of statements
-//! about privileges that the file does not have).
+//! The JSON document has `file` (path), `replaces` (labels), `replaced_files` (paths) and `left_out` (places of statements that
+//! the file does not have: about privileges, or settings of a SQLite file).
 
 use std::path::PathBuf;
 

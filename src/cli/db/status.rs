@@ -51,7 +51,7 @@ struct Status {
 impl StatusCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         if self.tenants.are_given() {
-            let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+            let work = TenantWork::with_files(&self.tenants, &self.migrations, &self.files)?;
             let Some(work) = work else { return tenants::nothing_to_do(self.output, "applied") };
             return tenants::status(&work, self.exit_code, self.output);
         }
@@ -65,7 +65,7 @@ impl StatusCommand {
             }
             None => Vec::new(),
         };
-        let lock = database.lock_holder(work.place.tables.ledger())?;
+        let lock = database.lock_holder(&work.place.tables.lock_name())?;
         let tables = &work.place.tables;
         let ledger_schema = tables.find(&mut *database).map_err(|error| error.at(&place))?;
         let ledger_name = tables.ledger().to_owned();

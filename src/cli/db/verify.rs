@@ -52,7 +52,7 @@ struct Verified {
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         if self.tenants.are_given() {
-            let work = TenantWork::new(&self.tenants, &self.migrations, &self.files)?;
+            let work = TenantWork::with_files(&self.tenants, &self.migrations, &self.files)?;
             let Some(work) = work else { return tenants::nothing_to_do(self.output, "applied") };
             return tenants::verify(&work, self.output);
         }

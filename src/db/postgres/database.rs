@@ -286,8 +286,8 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
-        let keys = self.lock_keys(table);
-        lock::holder(&mut self.client, &keys).map_err(|error| error.at(&self.place()))
+        let tenant = self.address.as_ref().and_then(Address::schema);
+        lock::named_holder(&mut self.client, table, tenant).map_err(|error| error.at(&self.place()))
     }
 }
 

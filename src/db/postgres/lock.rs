@@ -1,8 +1,8 @@
 //! The lock of a database: a session-level advisory lock.
 //!
 //! The lock ends with the session. Its two numbers stand for haul and for the ledger, so runs with different ledgers in
-//! one database do not block each other. A run on a tenant takes it shared, and a second one that stands for the
-//! tenant.
+//! one database do not block each other. A run on a tenant takes it shared. A run on a tenant, or on a ledger whose schema
+//! is named, takes a second one that stands for schema and ledger, so that others can tell which ledger it works on.
 
 use std::path::Path;
 
@@ -35,12 +35,19 @@ enum Number {
     Long(i64),
 }
 
-/// Returns the locks of a run, in the order in which they are taken: that of the ledger; for a tenant that of the
-/// ledger shared, and one of the tenant. So a run excludes all runs on tenants, and tenants do not exclude each other.
-pub fn keys(table: &str, tenant: Option<&str>) -> Vec<Key> {
-    let ledger = Key { number: ledger_number(table), is_shared: tenant.is_some() };
-    let of_tenant = tenant.map(|schema| Key { number: tenant_number(schema, table), is_shared: false });
-    std::iter::once(ledger).chain(of_tenant).collect()
+/// Returns the locks of a run, in the order in which they are taken: that of the ledger, for a tenant shared; and one of
+/// the place of the ledger, if its schema is known. So a run excludes all runs on tenants, and tenants do not exclude each
+/// other. `ledger` is `NAME` or `SCHEMA.NAME`.
+pub fn keys(ledger: &str, tenant: Option<&str>) -> Vec<Key> {
+    let (schema, table) = parts(ledger);
+    let of_ledger = Key { number: ledger_number(table), is_shared: tenant.is_some() };
+    let of_place = tenant.or(schema).map(|schema| Key { number: place_number(schema, table), is_shared: false });
+    std::iter::once(of_ledger).chain(of_place).collect()
+}
+
+/// Splits the name of a ledger into its schema, if there is one, and its table.
+fn parts(ledger: &str) -> (Option<&str>, &str) {
+    ledger.split_once('.').map_or((None, ledger), |(schema, table)| (Some(schema), table))
 }
 
 /// Returns the number for the name of the ledger. Its schema does not count: a run that cannot see the ledger yet, or
@@ -51,8 +58,8 @@ fn ledger_number(table: &str) -> Number {
     Number::Pair(NAMESPACE, i32::from_le_bytes(digest.as_bytes()[..4].try_into().expect("four of 32 bytes")))
 }
 
-/// Returns the number for a tenant. It is long, so that no two of many thousands have the same.
-fn tenant_number(schema: &str, table: &str) -> Number {
+/// Returns the number for a ledger in a schema. It is long, so that no two of many thousands have the same.
+fn place_number(schema: &str, table: &str) -> Number {
     let digest = blake3::hash(format!("haul tenant {schema}\0{table}").as_bytes());
     Number::Long(i64::from_le_bytes(digest.as_bytes()[..8].try_into().expect("eight of 32 bytes")))
 }
@@ -122,12 +129,15 @@ pub fn is_held(keys: &[Key]) -> String {
     keys.iter().map(of).collect::<Vec<_>>().join(" AND ")
 }
 
-/// Returns another session that holds one of the locks in a way that excludes this one.
+/// Returns another session that holds one of the locks in a way that excludes this one. Of several, one that works on the
+/// same ledger comes first.
 pub fn holder(client: &mut Client, keys: &[Key]) -> Result<Option<LockHolder>, EngineError> {
     let conflicts: Vec<_> = keys.iter().map(|key| key.conflict()).collect();
+    let own = keys.last().map_or("true".to_owned(), |key| key.condition());
     let sql = format!(
         "SELECT l.pid::bigint, a.application_name, a.client_addr::text, pg_catalog.to_char(a.backend_start AT TIME ZONE \
-         'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {} AND l.pid <> pg_catalog.pg_backend_pid() ORDER BY 4, 1",
+         'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM {} AND l.pid <> pg_catalog.pg_backend_pid() ORDER BY {own} DESC, \
+         4, 1",
         locks_clause(&conflicts)
     );
     let Some(row) = query(client, &sql, &[])?.into_iter().next() else { return Ok(None) };
@@ -143,7 +153,32 @@ pub fn holder(client: &mut Client, keys: &[Key]) -> Result<Option<LockHolder>, E
         since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default(),
         if is_gone(&name, &host_name()) { GONE } else { "" }
     );
-    Ok(Some(LockHolder { owner, pid, since, client: Some(client) }))
+    Ok(Some(LockHolder { owner, pid, since, client: Some(client), ledger: None }))
+}
+
+/// Works like [`holder`], and says on which ledger the session works, if it has told.
+pub fn named_holder(
+    client: &mut Client,
+    ledger: &str,
+    tenant: Option<&str>,
+) -> Result<Option<LockHolder>, EngineError> {
+    let Some(found) = holder(client, &keys(ledger, tenant))? else { return Ok(None) };
+    let sql = "SELECT (l.classid::bigint << 32) | l.objid::bigint FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND \
+               l.granted AND l.objsubid = 1 AND l.pid = $1";
+    let numbers = query(client, sql, &[found.pid.unwrap_or_default().into()])?;
+    let numbers: Vec<_> = numbers.iter().flatten().filter_map(Value::integer).map(Number::Long).collect();
+    if numbers.is_empty() {
+        return Ok(Some(found));
+    }
+    // The number of a place says nothing by itself, so those of all schemas are compared with it.
+    let (_, table) = parts(ledger);
+    let schemas = query(client, "SELECT nspname::text FROM pg_catalog.pg_namespace", &[])?;
+    let mut schemas = schemas.into_iter().flatten().map(Value::into_text);
+    let Some(schema) = schemas.find(|schema| numbers.contains(&place_number(schema, table))) else {
+        return Ok(Some(found));
+    };
+    let place = format!("{schema}.{table}");
+    Ok(Some(LockHolder { owner: format!("{}, on the ledger {place}", found.owner), ledger: Some(place), ..found }))
 }
 
 /// Ends the session that holds one of the locks, if it is still session `pid`.
@@ -181,6 +216,13 @@ fn first_number(rows: &[Vec<Value>]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_name_of_a_schema_is_a_second_lock() {
+        let (plain, named, tenant) = (keys("t", None), keys("other.t", None), keys("t", Some("other")));
+        assert_eq!((named.len(), named[0], named[1]), (2, plain[0], tenant[1]));
+        assert_ne!(named[1], keys("more.t", None)[1]);
+    }
 
     #[test]
     fn tenants_share_the_lock_of_the_ledger() {

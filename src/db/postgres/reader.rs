@@ -84,7 +84,7 @@ impl ReadDatabase for PostgresReader {
     }
 
     fn lock_holder(&mut self, table: &str) -> Result<Option<LockHolder>, Error> {
-        let keys = lock::keys(table, self.address.schema());
-        lock::holder(&mut self.client, &keys).map_err(|error| error.at(self.address.place()))
+        let found = lock::named_holder(&mut self.client, table, self.address.schema());
+        found.map_err(|error| error.at(self.address.place()))
     }
 }

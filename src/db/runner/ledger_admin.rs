@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::Runner;
-use super::plan::Plan;
+use super::plan::{ChangedMigration, Plan};
 use crate::db::dialect::Dialect;
 use crate::db::script::{Direction, Migration, Migrations, Section, statement_preview};
 use crate::db::state::{AppliedRow, LogEntry, Outcome};
@@ -147,6 +147,24 @@ impl Runner {
     }
 }
 
+impl ChangedMigration {
+    /// Says which checksum a repair puts in the place of which.
+    pub fn replacement(&self) -> String {
+        let Self { name, file, applied_checksum, checksum, .. } = self;
+        format!("{name} ({file}): {checksum} instead of {applied_checksum}")
+    }
+
+    /// Returns the beginning of each statement of the file, none of which a repair runs.
+    pub fn statements(&self, migrations: &Migrations) -> Vec<String> {
+        let statements = migrations.get(&self.version).into_iter().flat_map(|found| found.up.written_statements());
+        let shown = |(line, text): (u64, Cow<'_, str>)| {
+            let text = statement_preview(migrations.dialect(), &text);
+            format!("  not run, unless the old text had it: {line}: {text}")
+        };
+        statements.map(shown).collect()
+    }
+}
+
 /// A section that failed or did not end.
 pub struct Unresolved<'a> {
     migration: &'a Migration,
@@ -185,6 +203,11 @@ impl<'a> Unresolved<'a> {
             (None, None) => return Err(nothing_to_resolve(version)),
         };
         Ok(Self { migration, section, direction, found, done })
+    }
+
+    /// Returns true if a section of the version is unfinished.
+    pub fn is_there(version: &Version, plan: &Plan) -> bool {
+        unresolved_section(version, plan).is_ok()
     }
 
     /// Returns the label of the migration and what the log says about the section.

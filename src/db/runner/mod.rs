@@ -29,11 +29,10 @@ mod unlock;
 use std::any::Any;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use backup_history::{BackupState, KnownBackup, known_backups};
-pub use chain::Made;
+pub use chain::{Kept, Made};
 pub use file_state::{DestructiveStatement, FileState};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;
@@ -44,7 +43,7 @@ pub use run_summary::{PagesDone, RunSummary};
 pub use seed::Again;
 pub use squashed::SquashedMigration;
 pub use takeover::Takeover;
-pub use unlock::unlock;
+pub use unlock::{require_own_run, unlock};
 
 use super::backup::BackupPolicy;
 use super::database::Database;
@@ -53,12 +52,11 @@ use super::hooks::Hooks;
 use super::schema::Schema;
 use super::script::Migrations;
 use super::state::{LogEntry, Numbers, StateReader, StateWriter, Tables};
-use crate::migration::{Error, owner_text};
+use crate::migration::{Error, owner_text, wait_for_lock};
 use crate::pipeline::{Control, StopToken};
 
 /// The default time limit of a migration.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Options of a runner.
 #[derive(Debug, Clone)]
@@ -203,7 +201,7 @@ impl Runner {
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.stop = control.stop.clone();
-        self.take_lock(control.stop)?;
+        self.take_lock(control)?;
         // Others may have written before the lock was taken.
         self.numbers.forget();
         let result = work(self);
@@ -233,19 +231,17 @@ impl Runner {
         self.state_transaction(|state| state.keep_schema(log_id, &schema))
     }
 
-    fn take_lock(&mut self, stop: &StopToken) -> Result<(), Error> {
-        let deadline = Instant::now() + self.options.lock_wait;
-        loop {
-            let holder = match self.database.try_lock(self.options.tables.ledger(), &self.options.owner)? {
-                Ok(()) => return Ok(()),
-                Err(holder) => holder,
-            };
-            if stop.is_requested() || Instant::now() >= deadline {
-                return Err(Error::Locked { owner: holder.owner });
-            }
-            // The lock is polled, because a blocking wait could neither name the holder nor see a request to stop.
-            thread::sleep(POLL_INTERVAL);
-        }
+    fn take_lock(&mut self, control: &Control<'_>) -> Result<(), Error> {
+        let (name, owner) = (self.options.tables.lock_name(), &self.options.owner);
+        let database = &mut self.database;
+        // The lock is tried again and again, because a wait in the engine could neither name the holder nor see a request
+        // to stop.
+        wait_for_lock(
+            self.options.lock_wait,
+            control.stop,
+            |note| control.note(note),
+            || database.try_lock(&name, owner)?.map_err(|holder| Error::Locked { owner: holder.owner }),
+        )
     }
 
     /// Changes the ledger or the log.

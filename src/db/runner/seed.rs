@@ -21,13 +21,9 @@ pub enum Again {
 }
 
 impl Again {
-    /// Returns the files to run. Fails if one of them must not run, or a name is unknown.
-    pub fn select<'a>(&self, plan: &Plan, migrations: &'a Migrations) -> Result<Vec<&'a Migration>, Error> {
-        let named = match self {
-            Self::Named(names) => names.as_slice(),
-            Self::Changed | Self::All => &[],
-        };
-        let all = migrations.files();
+    /// Fails if a name is unknown.
+    pub fn check(&self, migrations: &Migrations) -> Result<(), Error> {
+        let (named, all) = (self.named(), migrations.files());
         if let Some(unknown) = named.iter().find(|name| all.iter().all(|file| file.name != **name)) {
             let names: Vec<_> = all.iter().map(|file| file.name.as_str()).collect();
             return Err(Error::Usage {
@@ -35,6 +31,13 @@ impl Again {
                 next: format!("name one of: {}", names.join(", ")),
             });
         }
+        Ok(())
+    }
+
+    /// Returns the files to run. Fails if one of them must not run, or a name is unknown.
+    pub fn select<'a>(&self, plan: &Plan, migrations: &'a Migrations) -> Result<Vec<&'a Migration>, Error> {
+        self.check(migrations)?;
+        let (named, all) = (self.named(), migrations.files());
         let pending = plan.pending_files();
         let is_wanted = |file: &&Migration| {
             *self == Self::All || named.contains(&file.name) || pending.iter().any(|state| state.name == file.label())
@@ -42,6 +45,13 @@ impl Again {
         let wanted: Vec<_> = all.iter().filter(is_wanted).collect();
         wanted.iter().try_for_each(|file| file.require_sound())?;
         Ok(wanted)
+    }
+
+    fn named(&self) -> &[String] {
+        match self {
+            Self::Named(names) => names,
+            Self::Changed | Self::All => &[],
+        }
     }
 }
 

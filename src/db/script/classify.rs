@@ -183,6 +183,13 @@ impl Keywords {
         }
     }
 
+    /// Returns true for a statement of SQLite that sets how its file is written.
+    pub fn sets_file(&self) -> bool {
+        const SETTINGS: [&str; 4] = ["JOURNAL_MODE", "AUTO_VACUUM", "PAGE_SIZE", "ENCODING"];
+        // `PRAGMA main.journal_mode` starts with the schema.
+        self.at(0) == "PRAGMA" && [self.at(1), self.at(2)].iter().any(|name| SETTINGS.contains(name))
+    }
+
     /// Returns true for a statement of PostgreSQL about privileges or owners, which no dump of a schema has.
     pub fn is_about_privileges(&self) -> bool {
         match (self.at(0), self.at(1)) {

@@ -4,20 +4,20 @@
 //! transactions; this lock protects a run from its first read of the ledger to its last write.
 
 use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::system::uname;
 
 use crate::db::database::LockHolder;
-use crate::durable::{Disk, LockGuard, RealDisk, open_state_file};
+use crate::durable::{Disk, LockGuard, RealDisk, lock_holder};
 use crate::migration::Error;
 
-/// The maximum length of the owner text.
-const OWNER_BYTES_MAX: u64 = 4096;
+/// How often the name of the holder is read until it is one that can be true.
+const READS_MAX: u32 = 10;
 /// How long to wait after each signal.
 const GRACE: Duration = Duration::from_secs(3);
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -38,20 +38,39 @@ pub fn has_lock_file(path: &Path) -> bool {
 
 /// Takes the lock. The inner error names the holder.
 pub fn take(path: &Path, owner: &str) -> Result<Result<LockGuard, LockHolder>, Error> {
-    Ok(RealDisk.try_lock(&lock_path(path), owner)?.map_err(|owner| holder_of(&owner)))
+    Ok(RealDisk.try_lock(&lock_path(path), owner)?.map_err(|owner| holder(path).unwrap_or_else(|| holder_of(&owner))))
 }
 
-/// Returns the holder of the lock. Tries a shared lock, which conflicts with that of a run, and releases it at once.
+/// Returns the holder of the lock.
 pub fn holder(path: &Path) -> Option<LockHolder> {
-    let file: File = open_state_file(&lock_path(path)).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {
-            let mut text = Vec::new();
-            file.take(OWNER_BYTES_MAX).read_to_end(&mut text).ok()?;
-            Some(holder_of(&String::from_utf8_lossy(&text)))
+    let path = lock_path(path);
+    settled(|| Some(holder_of(&lock_holder(&path)?)), |holder| is_gone(holder, &uname().nodename().to_string_lossy()))
+}
+
+/// Reads the holder again while it is one that cannot hold the lock: a run has the lock for a moment before its name is in
+/// the file, and until then the file names the run before it.
+fn settled(
+    mut read: impl FnMut() -> Option<LockHolder>,
+    cannot_hold: impl Fn(&LockHolder) -> bool,
+) -> Option<LockHolder> {
+    for _ in 0..READS_MAX {
+        let found = read()?;
+        if !cannot_hold(&found) {
+            return Some(found);
         }
-        _ => None,
+        thread::sleep(POLL_INTERVAL);
     }
+    // It is in a container with the same name, say, whose processes are not to be seen from here.
+    read()
+}
+
+/// Returns true if the holder was a process of this host, and has ended.
+fn is_gone(holder: &LockHolder, this_host: &str) -> bool {
+    let is_here = holder.owner.split(' ').skip_while(|word| *word != "on").nth(1) == Some(this_host);
+    let processes = Path::new("/proc");
+    is_here
+        && holder.pid.is_some_and(|pid| !processes.join(pid.to_string()).exists())
+        && processes.join("self").exists()
 }
 
 /// Parses `pid 123 on host since 2026-11-21T01:18:00.000Z`.
@@ -63,6 +82,7 @@ fn holder_of(owner: &str) -> LockHolder {
         pid: after("pid").and_then(|pid| pid.parse().ok()),
         since: after("since"),
         client: None,
+        ledger: None,
     }
 }
 
@@ -136,6 +156,23 @@ mod tests {
         assert!(end_holder(&path, &found).is_err());
         drop(guard);
         assert_eq!((holder(&path), has_lock_file(&path)), (None, true));
+    }
+
+    #[test]
+    fn the_name_of_the_run_before_is_not_taken_for_that_of_the_holder() {
+        let texts = ["pid 99999999 on here since then", "pid 99999999 on here since then", "pid 7 on there since now"];
+        let mut rest = texts.into_iter();
+        let found = settled(|| rest.next().map(holder_of), |holder| is_gone(holder, "here"));
+        assert_eq!(found.unwrap().pid, Some(7));
+        // It is shown all the same if it stays, and nobody holds the lock if that ends.
+        let found = settled(|| Some(holder_of(texts[0])), |holder| is_gone(holder, "here"));
+        assert_eq!(found.unwrap().owner, texts[0]);
+        let mut rest = texts[..2].iter().copied();
+        assert_eq!(settled(|| rest.next().map(holder_of), |holder| is_gone(holder, "here")), None);
+        let own = format!("pid {} on here since now", std::process::id());
+        for text in [&own, "pid 99999999 on there since then", "a process that has not written its name"] {
+            assert!(!is_gone(&holder_of(text), "here"), "{text}");
+        }
     }
 
     #[test]

@@ -180,6 +180,15 @@ impl Tables {
         &self.ledger
     }
 
+    /// Returns the name of the ledger for its lock: with the schema that was named, unless that is the one of a tenant,
+    /// which the database knows.
+    pub fn lock_name(&self) -> String {
+        match &self.schema {
+            Some(schema) if !self.is_of_tenant => format!("{schema}.{}", self.ledger),
+            _ => self.ledger.clone(),
+        }
+    }
+
     /// Returns the name of the log.
     pub fn log(&self) -> &str {
         &self.log

@@ -9,7 +9,7 @@ use crate::migration::Error;
 use crate::pipeline::{Control, Expected, Phase};
 
 /// How to look at tenants.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Looks {
     /// What to do about applied migrations that have no file.
     pub files: FilePolicy,
@@ -22,7 +22,7 @@ pub struct Looks {
 /// What one look found.
 enum Found<T> {
     Missing,
-    Plan(Result<T, Error>),
+    Result(Result<T, Error>),
 }
 
 /// Plans for each tenant, and returns what `take` makes of the plans. Fails if a tenant does not exist, because the
@@ -35,27 +35,50 @@ pub fn look_at_all<T: Send>(
     control: &Control<'_>,
     take: impl Fn(&Tenant, Plan) -> Result<T, Error> + Sync,
 ) -> Result<Vec<Result<T, Error>>, Error> {
+    in_each_there(tenants, looks, share, control, |tenant| {
+        plan(tenant, migrations, looks).and_then(|plan| take(tenant, plan))
+    })
+}
+
+/// Does `work` in each tenant, with none of the migrations. Fails if a tenant does not exist; what goes wrong in one is
+/// the result for that tenant alone.
+pub fn in_each<T: Send>(
+    tenants: &[Tenant],
+    share: Share,
+    control: &Control<'_>,
+    work: impl Fn(&Tenant) -> Result<T, Error> + Sync,
+) -> Result<Vec<Result<T, Error>>, Error> {
+    in_each_there(tenants, Looks::default(), share, control, work)
+}
+
+fn in_each_there<T: Send>(
+    tenants: &[Tenant],
+    looks: Looks,
+    share: Share,
+    control: &Control<'_>,
+    work: impl Fn(&Tenant) -> Result<T, Error> + Sync,
+) -> Result<Vec<Result<T, Error>>, Error> {
     let look = |_: usize, tenant: &Tenant, _: &Control<'_>| match tenant.target.is_there() {
         Ok(false) if !looks.may_be_missing => Found::Missing,
         // A database of a server must be there before it can be looked at.
-        Ok(false) if looks.is_to_act && tenant.target.dialect() == Dialect::Postgres => Found::Plan(
-            tenant.target.create().and_then(|_| plan(tenant, migrations, looks)).and_then(|plan| take(tenant, plan)),
-        ),
-        Ok(_) => Found::Plan(plan(tenant, migrations, looks).and_then(|plan| take(tenant, plan))),
-        Err(error) => Found::Plan(Err(error)),
+        Ok(false) if looks.is_to_act && tenant.target.dialect() == Dialect::Postgres => {
+            Found::Result(tenant.target.create().and_then(|_| work(tenant)))
+        }
+        Ok(_) => Found::Result(work(tenant)),
+        Err(error) => Found::Result(Err(error)),
     };
     let share = Share { failures_max: None, ..share };
     let expected = Expected::records(tenants.len() as u64);
     let found = control.phase(Phase::Plan, expected, || each(tenants, share, control, look, |_| false));
-    let (mut plans, mut missing) = (Vec::new(), Vec::new());
+    let (mut results, mut missing) = (Vec::new(), Vec::new());
     for (tenant, found) in tenants.iter().zip(found) {
         match found {
             None => return Err(Error::stopped()),
             Some((Found::Missing, _)) => missing.push(tenant.name.clone()),
-            Some((Found::Plan(plan), _)) => plans.push(plan),
+            Some((Found::Result(result), _)) => results.push(result),
         }
     }
-    if missing.is_empty() { Ok(plans) } else { Err(not_there(&missing)) }
+    if missing.is_empty() { Ok(results) } else { Err(not_there(&missing)) }
 }
 
 fn plan(tenant: &Tenant, migrations: &Migrations, looks: Looks) -> Result<Plan, Error> {

@@ -4,27 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::each::{Share, each};
-use super::summary::{Outcome, TenantRun, TenantsSummary};
+use super::summary::{Outcome, TenantEnd, TenantRun, TenantsSummary};
 use super::tenant::Tenant;
 use crate::db::database::Database;
-use crate::db::runner::{MigrateRequest, RunSummary, Runner, RunnerOptions};
+use crate::db::runner::{MigrateRequest, Runner, RunnerOptions};
 use crate::db::script::Migrations;
 use crate::migration::Error;
 use crate::pipeline::{Control, Event, Expected, Phase};
 
 /// Does `run` with a runner for each tenant. A tenant that fails is not an error of this call; the summary reports it.
 /// `refused` says which tenants must not be touched, and why.
-pub fn run_on_all(
+pub fn run_on_all<E: Into<TenantEnd>>(
     tenants: &[Tenant],
     refused: &[Option<Error>],
     migrations: &Arc<Migrations>,
     options: &RunnerOptions,
     share: Share,
     control: &Control<'_>,
-    run: impl Fn(&mut Runner, &Control<'_>) -> Result<RunSummary, Error> + Sync,
+    run: impl Fn(&mut Runner, &Control<'_>) -> Result<E, Error> + Sync,
 ) -> TenantsSummary {
     with_each(tenants, refused, share, control, |tenant, control| {
-        run(&mut runner(tenant, tenant.target.open()?, migrations, options)?, control)
+        run(&mut runner(tenant, tenant.target.open()?, migrations, options)?, control).map(E::into)
     })
 }
 
@@ -40,7 +40,7 @@ pub fn rehearse_on_all(
 ) -> TenantsSummary {
     with_each(tenants, refused, share, control, |tenant, control| {
         let mut runner = runner(tenant, tenant.target.rehearse()?, migrations, options)?;
-        runner.rehearse(request, control).map(|rehearsal| rehearsal.end)
+        runner.rehearse(request, control).map(|rehearsal| rehearsal.end.into())
     })
 }
 
@@ -59,7 +59,7 @@ fn with_each(
     refused: &[Option<Error>],
     share: Share,
     control: &Control<'_>,
-    run: impl Fn(&Tenant, &Control<'_>) -> Result<RunSummary, Error> + Sync,
+    run: impl Fn(&Tenant, &Control<'_>) -> Result<TenantEnd, Error> + Sync,
 ) -> TenantsSummary {
     let work = |index: usize, tenant: &Tenant, inner: &Control<'_>| {
         control.observer.observe(&Event::TenantStarted { tenant: tenant.name.clone() });

@@ -11,7 +11,8 @@ use crate::migration::{Error, exit};
 pub struct TenantsSummary {
     /// The number of tenants with each outcome.
     pub counts: OutcomeCounts,
-    /// The number of migrations that were applied or rolled back, in all tenants.
+    /// The number of migrations that were applied or rolled back, or whose rows in the ledger were changed, in all
+    /// tenants.
     pub applied: u64,
     /// The number of migrations that were already applied, in all tenants that were looked at.
     pub skipped: u64,
@@ -41,6 +42,30 @@ pub struct TenantRun {
     pub next: Option<String>,
     /// The result of its run. There is none if it failed before the first migration.
     pub run: Option<RunSummary>,
+    /// What was changed in its ledger without running a migration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub recorded: Vec<String>,
+}
+
+/// What was done in one tenant.
+#[derive(Debug, Clone)]
+pub enum TenantEnd {
+    /// Migrations or seeds were run.
+    Run(RunSummary),
+    /// The ledger was changed: one text for each change.
+    Recorded(Vec<String>),
+}
+
+impl From<RunSummary> for TenantEnd {
+    fn from(end: RunSummary) -> Self {
+        Self::Run(end)
+    }
+}
+
+impl From<Vec<String>> for TenantEnd {
+    fn from(changes: Vec<String>) -> Self {
+        Self::Recorded(changes)
+    }
 }
 
 /// How the run on a tenant ended.
@@ -97,13 +122,17 @@ impl Outcome {
 impl TenantRun {
     fn new(tenant: &Tenant, outcome: Outcome) -> Self {
         let (tenant, database) = (tenant.name.clone(), tenant.target.to_string());
-        Self { tenant, database, outcome, duration_ms: 0, error: None, next: None, run: None }
+        Self { tenant, database, outcome, duration_ms: 0, error: None, next: None, run: None, recorded: Vec::new() }
     }
 
     /// Returns the result of a run.
-    pub(super) fn of(tenant: &Tenant, result: Result<RunSummary, Error>) -> Self {
+    pub(super) fn of(tenant: &Tenant, result: Result<TenantEnd, Error>) -> Self {
         let end = match result {
-            Ok(end) => end,
+            Ok(TenantEnd::Run(end)) => end,
+            Ok(TenantEnd::Recorded(recorded)) => {
+                let outcome = if recorded.is_empty() { Outcome::NothingToDo } else { Outcome::Done };
+                return Self { recorded, ..Self::new(tenant, outcome) };
+            }
             Err(error) => return Self::refused(tenant, &error),
         };
         let outcome = match &end {
@@ -151,9 +180,10 @@ impl OutcomeCounts {
 impl TenantsSummary {
     pub(super) fn of(tenants: Vec<TenantRun>, stopped: bool) -> Self {
         let sum = |of: fn(&RunSummary) -> u64| tenants.iter().filter_map(|tenant| tenant.run.as_ref()).map(of).sum();
+        let recorded = tenants.iter().map(|tenant| tenant.recorded.len() as u64).sum::<u64>();
         Self {
             counts: OutcomeCounts::of(&tenants),
-            applied: sum(|run| run.applied),
+            applied: sum(|run| run.applied) + recorded,
             skipped: sum(|run| run.skipped),
             failed: sum(|run| run.failed),
             stopped,
@@ -187,6 +217,7 @@ mod tests {
             error: None,
             next: None,
             run: None,
+            recorded: Vec::new(),
         };
         let end = TenantsSummary::of(outcomes.iter().map(run).collect(), stopped);
         let counts = end.counts;

@@ -1,13 +1,18 @@
 //! What the runners before haul did wrong (docs/source-sql.md, "What earlier runners do wrong"), each done right, on
 //! both engines.
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::db::Db;
 use crate::support::db_contents::{Engine, on_both};
+use crate::support::haul::Done;
 
 on_both! {
     a_run_waits_for_another_as_long_as_it_is_told
+    a_signal_ends_the_wait_for_another_run
     sections_run_inside_the_transaction_of_their_ledger_row
     a_failure_ends_the_run
     the_checksum_is_of_the_content_and_is_compared
@@ -227,6 +232,29 @@ fn no_password_is_shown_or_stored(db: &Db) {
         assert!(state.contains("nobody_here") && !state.contains(SECRET), "{state}");
         assert!(texts.contains("PASSWORD '***'"), "{texts}");
     }
+}
+
+fn a_signal_ends_the_wait_for_another_run(db: &Db) {
+    db.write("1_a.sql", "CREATE TABLE a (a INT);").run("migrate").expect(0);
+    let mut holder = db.target().open().unwrap();
+    holder.try_lock("haul_migrations", "another").unwrap().unwrap();
+    db.write("2_b.sql", "CREATE TABLE b (a INT);");
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut command = db.command("migrate --wait 3600 --json --progress none");
+        let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(run.stderr.take().unwrap());
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        assert!(line.starts_with("note: waiting for another run: "), "{line}");
+        kill_process(Pid::from_child(&run), signal).unwrap();
+        let mut rest = String::new();
+        lines.read_to_string(&mut rest).unwrap();
+        let done = Done::of(run.wait_with_output().unwrap()).expect(75);
+        assert!(rest.contains("error: stopped on request") && rest.contains("next: run again: "), "{rest}");
+        assert_eq!(done.json()["error"]["exit_code"], 75);
+    }
+    drop(holder);
+    assert_eq!((db.tables(), db.applied()), (vec!["a".into()], vec!["1_a".into()]));
 }
 
 fn a_run_waits_for_another_as_long_as_it_is_told(db: &Db) {

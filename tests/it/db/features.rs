@@ -306,6 +306,18 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         Both("it/db/tenants", "one_failing_tenant_stops_no_other"),
     ),
     (
+        "redo, repair and resolve on tenants",
+        &[Spec],
+        Both("it/db/tenant_verbs", "resolve_settles_the_tenants_in_which_something_is_open"),
+    ),
+    ("seeds on tenants", &[Spec], Both("it/db/tenant_verbs", "seeds_run_in_all_tenants")),
+    ("drift, log and locks of tenants", &[Spec], Both("it/db/tenant_verbs", "drift_is_found_in_each_tenant")),
+    (
+        "unlock ends the run on no other ledger",
+        &[Spec],
+        Server("it/db/tenant_verbs", "unlock_ends_the_run_of_no_other_tenant_on_postgres"),
+    ),
+    (
         "a run on tenants goes on where it was interrupted",
         &[Spec],
         Each(

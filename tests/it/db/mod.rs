@@ -32,6 +32,7 @@ mod sessions;
 mod squash;
 mod takeover;
 mod tenant_lists;
+mod tenant_verbs;
 mod tenants;
 
 use crate::support::db::Db;

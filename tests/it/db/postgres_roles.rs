@@ -1,8 +1,11 @@
 //! Runs as a role other than the user who connects, and servers that are waited for.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::process::Stdio;
 
-use super::servers::free_port;
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::support::db::Db;
 use crate::support::haul::Done;
 use crate::support::postgres::OwnServer;
@@ -102,17 +105,50 @@ fn a_server_that_starts_is_waited_for() {
     assert_eq!(db.applied(), ["1_a"]);
 }
 
+/// A server that is there and answers nothing, or one that hangs up again and again.
 #[test]
-#[ignore = "needs PostgreSQL"]
-fn a_wait_for_a_server_ends_with_a_signal() {
-    let db = Db::postgres();
+fn a_signal_ends_the_wait_for_a_server() {
+    let db = Db::sqlite();
     db.write("1_a.sql", "CREATE TABLE a (a INT);");
-    let url = format!("postgres://me@127.0.0.1:{}/x", free_port());
-    let mut command = db.command("migrate --wait-for-server 3600");
-    let mut run = command.env("DATABASE_URL", url).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(100));
-    assert!(run.try_wait().unwrap().is_none(), "it waits");
-    let pid = rustix::process::Pid::from_child(&run);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert!(!run.wait().unwrap().success());
+    for hangs_up in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://me@{}/x?sslmode=disable", listener.local_addr().unwrap());
+        let mut command = db.command("status --wait-for-server 3600 --json --progress none");
+        let command = command.env("DATABASE_URL", url).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let run = command.spawn().unwrap();
+        let first = listener.accept().unwrap();
+        let kept = if hangs_up {
+            drop(first);
+            // It has begun to wait by now.
+            listener.accept().map(drop).unwrap();
+            None
+        } else {
+            Some(first)
+        };
+        kill_process(Pid::from_child(&run), Signal::TERM).unwrap();
+        let done = Done::of(run.wait_with_output().unwrap()).expect(75);
+        let said = &done.stderr;
+        assert!(said.contains("error: stopped on request") && said.contains("next: run again: "), "{said}");
+        assert_eq!(done.json()["error"]["exit_code"], 75);
+        drop(kept);
+    }
+}
+
+/// What waits for an answer of the server after that is no run: a signal ends it as it ends any program.
+#[test]
+fn a_signal_has_its_usual_effect_after_the_wait_for_a_server() {
+    let db = Db::sqlite();
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://me@{}/x?sslmode=disable", listener.local_addr().unwrap());
+    let mut command = db.command("status --wait-for-server 3600");
+    let run = command.env("DATABASE_URL", url).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The first attempt gets an answer that no wait heals; the next connection is that of the command.
+    let (mut first, _) = listener.accept().unwrap();
+    assert!(first.read(&mut [0; 1024]).unwrap() > 0);
+    first.write_all(b"E\0\0\0\x1cSFATAL\0C28P01\0Mrefused\0\0").unwrap();
+    drop(first);
+    let _second = listener.accept().unwrap();
+    kill_process(Pid::from_child(&run), Signal::TERM).unwrap();
+    Done::of(run.wait_with_output().unwrap()).expect(128 + 15);
 }

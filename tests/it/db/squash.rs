@@ -10,6 +10,7 @@ on_both! {
     replaced_files_may_stay_as_they_were
     a_database_with_some_of_the_replaced_migrations_is_refused
     what_a_squash_would_lose_is_refused
+    what_stays_besides_the_schema_is_in_the_squashed_file
     a_squashed_file_is_squashed_again
     nothing_is_overwritten_and_the_database_is_not_touched
 }
@@ -162,6 +163,48 @@ fn what_a_squash_would_lose_is_refused(db: &Db) {
     assert!(db.run("squash --to 1").expect(65).stderr.contains("leave nothing in the schema"));
     assert!(db.run("squash --to 7").expect(2).stderr.contains("there is no migration with version 7"));
     assert!(!db.migrations().join("001_squashed.sql").exists());
+}
+
+fn what_stays_besides_the_schema_is_in_the_squashed_file(db: &Db) {
+    let (first, second, shown) = match db.engine() {
+        Engine::Sqlite => (
+            "CREATE TABLE a (id INTEGER PRIMARY KEY AUTOINCREMENT, x TEXT);\nPRAGMA user_version = 7;\n",
+            "PRAGMA application_id = -3;\n",
+            "SELECT name || ' ' || seq FROM sqlite_sequence WHERE name = 'a' UNION ALL SELECT user_version FROM \
+             pragma_user_version UNION ALL SELECT application_id FROM pragma_application_id",
+        ),
+        Engine::Postgres => (
+            "CREATE TABLE a (id BIGINT GENERATED ALWAYS AS IDENTITY, x TEXT);\nCREATE SEQUENCE \"my'ids\" START 10;\n",
+            "CREATE SEQUENCE fresh;\nSELECT setval('\"my''ids\"', 40, false);\n",
+            "SELECT last_value, is_called FROM a_id_seq UNION ALL SELECT last_value, is_called FROM \"my'ids\" UNION ALL \
+             SELECT last_value, is_called FROM fresh",
+        ),
+    };
+    let leaves_no_row = "INSERT INTO a (x) VALUES ('1'), ('2'), ('3');\nDELETE FROM a;\n";
+    db.write("1_a.sql", &format!("{first}{leaves_no_row}")).write("2_b.sql", second);
+    db.run("migrate").expect(0);
+    db.run("squash --to 2").expect(0);
+    let text = std::fs::read_to_string(db.migrations().join("2_squashed.sql")).unwrap();
+    let new = other(db);
+    new.write("2_squashed.sql", &text).run("migrate").expect(0);
+    assert_eq!(new.rows(shown), db.rows(shown), "{text}");
+    assert!(!text.contains("fresh', "), "{text}");
+}
+
+#[test]
+fn settings_of_the_file_that_are_left_out_are_named_on_sqlite() {
+    let db = Db::sqlite();
+    db.write("1_a.sql", "-- haul: no-transaction\nPRAGMA journal_mode = WAL;\nCREATE TABLE a (a INT);\n");
+    let end = db.json("squash --to 1", 0);
+    assert!(end["left_out"][0].as_str().unwrap().ends_with("1_a.sql:2"), "{end}");
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn large_objects_are_rows_that_a_squash_would_lose_on_postgres() {
+    let db = Db::postgres();
+    db.write("1_a.sql", "CREATE TABLE a (a INT);\nSELECT lo_from_bytea(0, 'x');\n");
+    assert!(db.run("squash --to 1").expect(65).stderr.contains("leave rows in pg_largeobject"));
 }
 
 fn a_squashed_file_is_squashed_again(db: &Db) {

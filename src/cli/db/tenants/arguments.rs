@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::cli::db::arguments::{MigrationArgs, Place};
+use crate::cli::db::arguments::{DatabaseArgs, Place};
 use crate::db::Target;
 use crate::db::tenants::{Share, Tenant, jobs_by_default, listed_databases, queried_databases, schemas};
 use crate::durable::{DiskError, open_named_file};
@@ -74,19 +74,19 @@ impl TenantArgs {
 
     /// Returns the tenants, and the database in which they are or that stands for all of them. Fails if there are none,
     /// unless that is accepted.
-    pub fn find(&self, migrations: &MigrationArgs) -> Result<Option<(Place, Vec<Tenant>)>, Error> {
+    pub fn find(&self, database: &DatabaseArgs) -> Result<Option<(Place, Vec<Tenant>)>, Error> {
         let found = match (&self.schemas, &self.databases, &self.databases_query) {
             (Some(wanted), ..) => {
-                let place = migrations.place()?;
+                let place = database.place()?;
                 let tenants = schemas(&place.target, &place.tables, wanted)?;
                 Some((place, tenants))
             }
-            (None, Some(file), _) => self.listed(file, migrations)?,
+            (None, Some(file), _) => self.listed(file, database)?,
             (None, None, Some(sql)) => {
-                let place = migrations.place()?;
+                let place = database.place()?;
                 let tenants = queried_databases(&place.target, &place.tables, sql)?;
                 match tenants.first() {
-                    Some(first) => Some((migrations.place_of(first.target.clone())?, tenants)),
+                    Some(first) => Some((database.place_of(first.target.clone())?, tenants)),
                     None => None,
                 }
             }
@@ -104,10 +104,10 @@ impl TenantArgs {
         Ok(found)
     }
 
-    fn listed(&self, file: &Path, migrations: &MigrationArgs) -> Result<Option<(Place, Vec<Tenant>)>, Error> {
+    fn listed(&self, file: &Path, database: &DatabaseArgs) -> Result<Option<(Place, Vec<Tenant>)>, Error> {
         let targets = listed_databases(&file.display().to_string(), &read(file)?)?;
         let Some(first) = targets.first() else { return Ok(None) };
-        let place = migrations.place_of(first.clone())?;
+        let place = database.place_of(first.clone())?;
         let tenant = |target: Target| Tenant::of_database(target, &place.tables);
         let tenants = targets.into_iter().map(tenant).collect();
         Ok(Some((place, tenants)))

@@ -1,5 +1,6 @@
 //! `haul db migrate` on tenants.
 
+use super::consent::with_counts;
 use super::report::finish;
 use super::work::{Purpose, TenantWork};
 use crate::cli::arguments::OutputArgs;
@@ -74,12 +75,4 @@ fn consent(work: &TenantWork, looks: &[Result<Look, Error>], yes: bool, backup: 
         &lines,
         yes,
     )
-}
-
-/// Returns each text once, with the number of tenants in which it occurs.
-pub(super) fn with_counts<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut counts = std::collections::BTreeMap::<_, u64>::new();
-    texts.for_each(|text| *counts.entry(text).or_default() += 1);
-    let noun = |count| if count == 1 { "tenant" } else { "tenants" };
-    counts.into_iter().map(|(text, count)| format!("{text} (in {count} {})", noun(count))).collect()
 }

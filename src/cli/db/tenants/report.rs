@@ -56,10 +56,12 @@ fn render(table: &mut Table, verb: &str, end: &TenantsSummary) {
         let what = match (&run.run, run.outcome) {
             (_, Outcome::Pending) => "was not begun".to_owned(),
             (Some(of), _) => format!("{} {verb}", of.applied),
+            (None, Outcome::Done | Outcome::NothingToDo) => format!("{} {verb}", run.recorded.len()),
             (None, _) => String::new(),
         };
         let state = if run.outcome == Outcome::NothingToDo { "no work" } else { run.outcome.name() };
         table.item(state, &run.tenant, format_args!("{what:<16}{:>8} ms", run.duration_ms));
+        run.recorded.iter().for_each(|change| table.item("", change, ""));
         let backup = run.run.as_ref().and_then(|run| run.backup.as_ref());
         if let Some(backup) = backup {
             table.item("", format_args!("backup {}, BLAKE3 {}", backup.file, backup.digest), "");

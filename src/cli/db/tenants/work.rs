@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use super::arguments::TenantArgs;
-use crate::cli::db::arguments::{FileArgs, HookArgs, LimitArgs, MigrationArgs, Place, Work};
+use super::rows::Rows;
+use crate::cli::db::arguments::{DatabaseArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, Place, SeedArgs, Work};
 use crate::db::Migrations;
 use crate::db::backup::BackupPolicy;
 use crate::db::runner::{Plan, RunnerOptions};
-use crate::db::tenants::{Looks, Share, Tenant, look_at_all};
+use crate::db::tenants::{Looks, Share, Tenant, in_each, look_at_all};
 use crate::migration::Error;
 use crate::pipeline::{Control, Silent, StopToken};
 
@@ -31,11 +32,47 @@ pub enum Purpose {
     Create,
 }
 
+/// Does `work` in each tenant that the arguments name, for a command that needs no migrations. There are no rows if there
+/// are no tenants.
+pub fn rows<T: Send>(
+    tenants: &TenantArgs,
+    database: &DatabaseArgs,
+    share: Share,
+    work: impl Fn(&Tenant, &Place) -> Result<T, Error> + Sync,
+) -> Result<Rows<T>, Error> {
+    let Some((place, found)) = tenants.find(database)? else { return Ok(Rows::of(&[], Vec::new())) };
+    // A signal ends the process at once, which does no harm here.
+    let control = Control { stop: &StopToken::new(), observer: &Silent };
+    Ok(Rows::of(&found, in_each(&found, share, &control, |tenant| work(tenant, &place))?))
+}
+
 impl TenantWork {
-    /// Returns what the arguments say. There is nothing to do if there are no tenants.
-    pub fn new(tenants: &TenantArgs, migrations: &MigrationArgs, files: &FileArgs) -> Result<Option<Self>, Error> {
-        let Some((place, found)) = tenants.find(migrations)? else { return Ok(None) };
-        let work = files.apply(migrations.read(place)?);
+    /// Returns what the arguments say of tenants and migrations. There is nothing to do if there are no tenants.
+    pub fn new(tenants: &TenantArgs, migrations: &MigrationArgs) -> Result<Option<Self>, Error> {
+        Self::read(tenants, migrations.database(), |place| migrations.read(place))
+    }
+
+    /// Works like [`new`](Self::new), with what is chosen about applied migrations that have no file.
+    pub fn with_files(
+        tenants: &TenantArgs,
+        migrations: &MigrationArgs,
+        files: &FileArgs,
+    ) -> Result<Option<Self>, Error> {
+        Self::read(tenants, migrations.database(), |place| Ok(files.apply(migrations.read(place)?)))
+    }
+
+    /// Returns what the arguments say of tenants and seeds. There is nothing to do if there are no tenants.
+    pub fn of_seeds(tenants: &TenantArgs, seeds: &SeedArgs) -> Result<Option<Self>, Error> {
+        Self::read(tenants, seeds.database(), |place| seeds.read(place))
+    }
+
+    fn read(
+        tenants: &TenantArgs,
+        database: &DatabaseArgs,
+        read: impl FnOnce(Place) -> Result<Work, Error>,
+    ) -> Result<Option<Self>, Error> {
+        let Some((place, found)) = tenants.find(database)? else { return Ok(None) };
+        let work = read(place)?;
         let allows_out_of_order = work.allows_out_of_order();
         let Work { place, migrations } = work;
         let (migrations, share) = (Arc::new(migrations), tenants.share());
