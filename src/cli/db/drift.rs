@@ -82,6 +82,8 @@ impl DriftCommand {
         let mut database = target.open_read_only()?;
         let (kept, stale) = kept(&mut *database, tables, &name)?;
         let now = Schema::read(&mut *database, tables).map_err(|error| error.at(&name))?;
+        // Nobody waits for this while the answer is read.
+        drop(database);
         let patterns: Vec<_> = self.ignore.iter().chain(place.ignored()).cloned().collect();
         let (changes, left_out) = left_out(changes(&kept.schema.text, &now.text), &patterns);
         let (kept_at, kept_digest, digest) = (kept.taken_at, kept.schema.digest, now.digest);

@@ -39,6 +39,12 @@ const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN pg_catalog.pg_my_temp_schem
 /// Forgets the values of sequences, which cannot be asked for.
 const FORGET: &str = "DISCARD SEQUENCES; ";
 
+/// Yields what is set in the session. Settings of an application's own are not listed by the server.
+const SESSION_STATE: &str = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' UNION ALL SELECT 'role', \
+     pg_catalog.current_setting('role') UNION ALL SELECT 'session_authorization', session_user::text UNION ALL SELECT \
+     pg_catalog.concat('the temporary object ', relname), '' FROM pg_catalog.pg_class WHERE pg_catalog.pg_my_temp_schema() <> \
+     0 AND relnamespace = pg_catalog.pg_my_temp_schema()";
+
 /// Returns the id of the current transaction, and assigns one if it has none.
 const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
 
@@ -455,6 +461,18 @@ impl Database for PostgresDatabase {
     fn reset_settings(&mut self) -> Result<(), EngineError> {
         let limit = self.lock_timeout.as_deref().unwrap_or_default();
         self.batch(&format!("{}{limit}", self.reset_sql()))
+    }
+
+    fn session_state(&mut self) -> Result<Vec<(String, String)>, EngineError> {
+        let unsent = self.take_unsent();
+        if !unsent.is_empty() {
+            self.batch(&unsent)?;
+        }
+        let pair = |row: Vec<Value>| {
+            let mut values = row.into_iter().map(Value::into_text);
+            (values.next().unwrap_or_default(), values.next().unwrap_or_default())
+        };
+        Ok(self.query(SESSION_STATE, &[])?.into_iter().map(pair).collect())
     }
 
     fn reset(&mut self) -> Result<(), EngineError> {

@@ -6,6 +6,7 @@ use super::limits::LimitArgs;
 use super::place::Place;
 use super::server_wait::wait_for_server;
 use crate::db::backup::BackupPolicy;
+use crate::db::database::ReadDatabase;
 use crate::db::runner::Plan;
 use crate::db::{Migrations, Runner, RunnerOptions};
 use crate::migration::Error;
@@ -52,8 +53,12 @@ impl Work {
 
     /// Returns what a run would do.
     pub fn plan(&self) -> Result<Plan, Error> {
-        let mut database = self.place.target.open_read_only()?;
-        let plan = Plan::make(&mut *database, &self.place.tables, &self.migrations);
+        self.plan_of(&mut *self.place.target.open_read_only()?)
+    }
+
+    /// Returns what a run would do, by a database that is open already.
+    pub fn plan_of(&self, database: &mut dyn ReadDatabase) -> Result<Plan, Error> {
+        let plan = Plan::make(database, &self.place.tables, &self.migrations);
         let mut plan = plan.map_err(|error| error.at(&self.place.target.to_string()))?;
         plan.allow(self.place.files);
         Ok(plan)
