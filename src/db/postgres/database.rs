@@ -22,12 +22,16 @@ use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Change, Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::classify::Keywords;
 use crate::db::script::copy_from_client;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
 /// Resets the session settings that a section may have changed. `DISCARD ALL` would release the lock of the run too.
 const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+
+/// Longer statements are not read for whether they are `RESET ALL`.
+const RESET_BYTES_MAX: usize = 200;
 
 /// Yields the statements that remove what a section has left in its session, mostly none. They are asked for before the
 /// commit and run before the next section. The driver has prepared statements of its own, which must stay. Whether the
@@ -67,6 +71,8 @@ pub struct PostgresDatabase {
     place: LedgerPlace,
     /// The statements that set up the session.
     settings: String,
+    /// Those of them that `RESET ALL` undoes.
+    settings_of_haul: String,
     /// The statements that set what the application has set, if the session is its own.
     callers: String,
     notices: Notices,
@@ -83,6 +89,8 @@ pub struct PostgresDatabase {
     check: String,
     /// The statements that remove what the section has left in its session.
     leftovers: String,
+    /// True if a statement may have taken a lock for longer than its transaction.
+    may_have_locked: bool,
     deadline: Option<Deadline>,
     /// The id of the transaction that was begun.
     transaction: Option<String>,
@@ -93,6 +101,7 @@ impl PostgresDatabase {
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut found = address.connect_to_write()?;
         require_own_session(address, &mut found)?;
+        let settings_of_haul = found.settings.clone();
         if let Some(role) = &address.role {
             let sql = format!("SET ROLE {}; ", quoted(role));
             found.set_role(&sql).map_err(|error| error.at(address.place()))?;
@@ -102,7 +111,7 @@ impl PostgresDatabase {
         let (name, place) = (address.place().to_owned(), LedgerPlace::new(found.schema));
         let database = Self::new(found.client, name, place, found.settings)?;
         let (address, tls, encryption) = (Some(address.clone()), Some(found.tls), Some(found.encryption));
-        Ok(Self { address, notices: found.notices, tls, encryption, ..database })
+        Ok(Self { address, settings_of_haul, notices: found.notices, tls, encryption, ..database })
     }
 
     /// Takes a session of the application. [`into_client`](Self::into_client) gives it back. It may not be in a
@@ -111,7 +120,7 @@ impl PostgresDatabase {
     /// What the application has set in it (settings, the role) holds for the migrations, and again afterwards; settings
     /// of its own are for [`from_client_with`](Self::from_client_with). What a migration leaves in it is removed after
     /// its section: temporary objects, prepared statements, cursors, channels; so a session that has some is refused.
-    /// The current values of sequences are forgotten. haul sets for itself `standard_conforming_strings`,
+    /// Advisory locks stay. The current values of sequences are forgotten. haul sets for itself `standard_conforming_strings`,
     /// `client_connection_check_interval`, and on a network `tcp_keepalives_*`.
     ///
     /// Notices of the server go where the application has configured, and not to the observer. There is no backup,
@@ -160,6 +169,7 @@ impl PostgresDatabase {
             name,
             place,
             settings,
+            settings_of_haul: String::new(),
             callers: String::new(),
             notices: Notices::default(),
             tls: None,
@@ -169,6 +179,7 @@ impl PostgresDatabase {
             unsent: String::new(),
             check: String::new(),
             leftovers: String::new(),
+            may_have_locked: false,
             deadline: None,
             transaction: None,
         };
@@ -182,6 +193,14 @@ impl PostgresDatabase {
     /// Returns the statements that bring the session back to what it was when it began.
     fn reset_sql(&self) -> String {
         format!("{RESET}; {}", self.settings)
+    }
+
+    /// Returns what yields the statements that remove what a section has left. The locks of an application are its own.
+    fn leftovers_sql(&self) -> String {
+        match self.may_have_locked && self.address.is_some() {
+            true => format!("pg_catalog.concat({LEFTOVERS}, ({}))", lock::releases_query(&self.lock)),
+            false => LEFTOVERS.to_owned(),
+        }
     }
 
     /// Runs haul's own statements.
@@ -220,8 +239,9 @@ impl PostgresDatabase {
 
     /// Resets the settings, and notes what else the section leaves in its session.
     pub(super) fn reset_session(&mut self) -> Result<(), EngineError> {
-        let found = self.field_of(&format!("{}UNLISTEN *; SELECT {LEFTOVERS}", self.reset_sql()))?;
+        let found = self.field_of(&format!("{}UNLISTEN *; SELECT {}", self.reset_sql(), self.leftovers_sql()))?;
         self.leftovers = found.unwrap_or_default();
+        self.may_have_locked = false;
         Ok(())
     }
 
@@ -377,6 +397,7 @@ impl Database for PostgresDatabase {
         if !unsent.is_empty() {
             self.batch(&unsent)?;
         }
+        self.may_have_locked |= lock::may_lock(statement);
         if let Some((command, data)) = copy_from_client(statement) {
             return copy_in(&mut self.client, command, &statement[data.clone()])
                 .map_err(|fault| fault.in_data(statement, data.start));
@@ -389,7 +410,12 @@ impl Database for PostgresDatabase {
             while rows.next()?.is_some() {}
             Ok(())
         };
-        notices.while_listening(run).map_err(|error: postgres::Error| engine_error(&error))
+        notices.while_listening(run).map_err(|error: postgres::Error| engine_error(&error))?;
+        if statement.len() <= RESET_BYTES_MAX && Keywords::of(Dialect::Postgres, statement).resets_all() {
+            // Without these the server would keep the lock of a run that is killed until the next statement ends.
+            self.unsent = format!("{}{}", self.settings_of_haul, self.lock_timeout.as_deref().unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
@@ -402,11 +428,13 @@ impl Database for PostgresDatabase {
             keys => format!("WHEN NOT ({}) THEN {} ", lock::is_held(keys), fails(NO_LOCK)),
         };
         self.check = format!(
-            "{}UNLISTEN *; SELECT {LEFTOVERS}, CASE WHEN {TRANSACTION_NUMBER} <> '{}' THEN {} {lock}END; ",
+            "{}UNLISTEN *; SELECT {}, CASE WHEN {TRANSACTION_NUMBER} <> '{}' THEN {} {lock}END; ",
             self.reset_sql(),
+            self.leftovers_sql(),
             self.transaction.as_deref().unwrap_or_default(),
             fails(OTHER_TRANSACTION)
         );
+        self.may_have_locked = false;
         Ok(())
     }
 

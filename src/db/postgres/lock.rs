@@ -12,7 +12,9 @@ use super::connect::host_name;
 use super::errors::engine_error;
 use super::query::query;
 use crate::db::database::{LockHolder, Value};
+use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
+use crate::db::script::{Lexer, contains_ignoring_case};
 
 /// `haul` in ASCII.
 const NAMESPACE: i32 = i32::from_be_bytes(*b"haul");
@@ -129,6 +131,38 @@ pub fn is_held(keys: &[Key]) -> String {
     keys.iter().map(of).collect::<Vec<_>>().join(" AND ")
 }
 
+/// Returns true if a statement may take a lock for longer than its transaction. Most definitions and plain rows do not, and
+/// to look at all locks of the server after each of them would cost more than many of them do.
+pub fn may_lock(statement: &str) -> bool {
+    const DEFINITIONS: [&str; 7] = ["CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE", "INSERT"];
+    let first = Lexer::new(Dialect::Postgres, statement).find(|token| !token.kind.is_trivia());
+    let first = first.map_or("", |token| &statement[token.start..token.end]);
+    let calls = ["advisory", "select", "execute"];
+    !DEFINITIONS.iter().any(|word| first.eq_ignore_ascii_case(word))
+        || calls.iter().any(|word| contains_ignoring_case(statement, word))
+}
+
+/// Returns a query for the statements that release all locks that the querying session has taken for longer than a
+/// transaction, other than these. Each of them may have been taken several times.
+pub fn releases_query(keys: &[Key]) -> String {
+    let conditions: Vec<_> = keys.iter().map(|key| key.condition()).collect();
+    let own = if conditions.is_empty() { "false".to_owned() } else { conditions.join(" OR ") };
+    let hex = |number: &str| format!("pg_catalog.lpad(pg_catalog.to_hex(l.{number}::bigint), 8, '0')");
+    let (class, object) = (hex("classid"), hex("objid"));
+    let number = format!(
+        "CASE l.objsubid WHEN 1 THEN 'X''' || {class} || {object} || '''::bit(64)::bigint' ELSE 'X''' || {class} || \
+          '''::bit(32)::int, X''' || {object} || '''::bit(32)::int' END"
+    );
+    let call = format!(
+        "'pg_catalog.pg_advisory_unlock' || CASE l.mode WHEN 'ShareLock' THEN '_shared' ELSE '' END || '(' || {number} || ')'"
+    );
+    format!(
+        "SELECT pg_catalog.string_agg('WITH RECURSIVE r (more) AS (SELECT ' || l.call || ' UNION ALL SELECT ' || l.call || ' FROM \
+         r WHERE more) SELECT count(*) FROM r; ', '') FROM (SELECT {call} AS call FROM pg_catalog.pg_locks l WHERE l.locktype = \
+         'advisory' AND l.granted AND l.pid = pg_catalog.pg_backend_pid() AND NOT ({own})) l"
+    )
+}
+
 /// Returns another session that holds one of the locks in a way that excludes this one. Of several, one that works on the
 /// same ledger comes first.
 pub fn holder(client: &mut Client, keys: &[Key]) -> Result<Option<LockHolder>, EngineError> {
@@ -243,5 +277,22 @@ mod tests {
             assert!(!is_gone(name, "here"), "{name}");
         }
         assert!(!is_gone(&format!("haul 0.1.0 pid {own} on here"), "here"));
+    }
+
+    #[test]
+    fn definitions_and_plain_rows_take_no_lock_that_stays() {
+        for text in ["CREATE TABLE a (b int)", "-- one\n insert INTO a VALUES (1)", "ALTER TABLE a ADD c int"] {
+            assert!(!may_lock(text), "{text}");
+        }
+        let may = [
+            "SELECT f()",
+            "DO $$ BEGIN END $$",
+            "CALL p()",
+            "CREATE TABLE a AS SELECT f()",
+            "INSERT INTO a select f()",
+            "INSERT INTO a VALUES (pg_advisory_lock(1))",
+            "UPDATE a SET b = f()",
+        ];
+        assert!(may.into_iter().all(may_lock));
     }
 }

@@ -179,6 +179,11 @@ impl Keywords {
         }
     }
 
+    /// Returns true for `RESET ALL`.
+    pub fn resets_all(&self) -> bool {
+        self.0 == ["RESET", "ALL"]
+    }
+
     /// Returns true for `ROLLBACK`, of the whole transaction or to a savepoint.
     pub fn rolls_back(&self) -> bool {
         self.at(0) == "ROLLBACK"

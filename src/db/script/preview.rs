@@ -68,7 +68,7 @@ mod tests {
         ] {
             assert!(!shown(text).contains("k3y"), "{}", shown(text));
         }
-        assert_eq!(shown("SELECT f('postgres://me:secret@h/x');"), "SELECT f('postgres://me:***@h/x');");
+        assert_eq!(shown("SELECT f('postgres://me:k3y@h/x');"), "SELECT f('postgres://me:***@h/x');");
         assert_eq!(shown(&format!("SELECT {}", "é".repeat(200))), format!("SELECT {} …", "é".repeat(73)));
     }
 }

@@ -148,10 +148,10 @@ pub fn session_fault(dialect: Dialect, section: &Section) -> Option<(usize, Scri
     for (index, (_, statement)) in section.statements().enumerate() {
         let words = Words::of(dialect, statement);
         let mut later = section.statements().enumerate().filter(|(other, _)| unit_of(*other) > unit_of(index));
-        if words.at(0) == "DO" && unit_of(index).is_some_and(|unit| unit + 1 < units.len()) {
-            if words.body().is_some_and(|body| Words::of(dialect, &body).sets_in_body()) {
-                return Some((index, ScriptFault::HiddenSetting));
-            }
+        let is_before_another = || unit_of(index).is_some_and(|unit| unit + 1 < units.len());
+        let sets = || words.body().is_some_and(|body| Words::of(dialect, &body).sets_in_body());
+        if words.at(0) == "DO" && is_before_another() && sets() {
+            return Some((index, ScriptFault::HiddenSetting));
         }
         if let Some(name) = words.temporary_table().or_else(|| words.attached_in_memory()) {
             let uses = later.find(|(_, (_, text))| Words::of(dialect, text).names(name));

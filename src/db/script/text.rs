@@ -16,6 +16,11 @@ pub fn normalized(bytes: &[u8]) -> Result<String, (ScriptFault, usize)> {
     Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).replace("\r\n", "\n"))
 }
 
+/// Returns true if a word is in a text, in upper or lower case.
+pub fn contains_ignoring_case(text: &str, word: &str) -> bool {
+    text.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,8 +3,8 @@
 use super::super::Runner;
 use super::task::Task;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::script::Section;
 use crate::db::script::classify::Build;
+use crate::db::script::{Section, contains_ignoring_case};
 use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
 
 impl Runner {
@@ -39,7 +39,8 @@ impl Runner {
     /// Runs one statement. What the engine says of it does not show values of placeholders.
     pub(in crate::db::runner) fn run_statement(&mut self, section: &Section, index: usize) -> Result<(), EngineError> {
         let (_, statement) = section.statement(index);
-        if names(statement, self.options.tables.ledger()) {
+        // The statement may be about haul's own tables.
+        if contains_ignoring_case(statement, self.options.tables.ledger()) {
             self.numbers.forget();
         }
         self.database.run(statement).map_err(|error| EngineError {
@@ -58,11 +59,6 @@ impl Runner {
         let found = UnfinishedBuilds::read(&mut *self.database)?.named_in(statements());
         found.first().map_or(Ok(()), |build| Err(unfinished(build, None)))
     }
-}
-
-/// Returns true if a statement may be about haul's own tables.
-fn names(statement: &str, ledger: &str) -> bool {
-    statement.as_bytes().windows(ledger.len()).any(|part| part.eq_ignore_ascii_case(ledger.as_bytes()))
 }
 
 /// Returns the error for what is left, with the error of the statement that left it. The same command cannot succeed
