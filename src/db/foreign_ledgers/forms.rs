@@ -34,10 +34,34 @@ pub(super) enum Sum {
     Sha256,
     /// SHA-384 of the file, in hex digits.
     Sha384,
+    /// haul's own.
+    Haul,
 }
 
+/// The name of haul among the runners: a ledger with another name.
+pub(super) const HAUL: &str = "haul";
+
 /// All forms. Of two that fit a table, the first one counts.
-pub(super) const FORMS: [Form; 19] = [
+pub(super) const FORMS: [Form; 59] = [
+    Form {
+        runner: HAUL,
+        name: "",
+        columns: &[
+            "position",
+            "version",
+            "name",
+            "checksum",
+            "applied_at",
+            "duration_ms",
+            "applied_by",
+            "haul_version",
+        ],
+        is_complete: true,
+        rows: Rows::Query(
+            "SELECT CAST(version AS text), CAST(name AS text), CAST(checksum AS text), 'applied' FROM {t} ORDER BY position",
+            Sum::Haul,
+        ),
+    },
     Form {
         runner: "Flyway",
         name: "",
@@ -195,7 +219,125 @@ pub(super) const FORMS: [Form; 19] = [
         rows: PLAIN,
     },
     Form { runner: "tern", name: "schema_version", columns: &["version"], is_complete: false, rows: SINGLE },
+    whole("SeaORM", "seaql_migrations", &["version", "applied_at"], Rows::Foreign),
+    whole("Laravel", "migrations", &["id", "migration", "batch"], Rows::Foreign),
+    part("Entity Framework", "__EFMigrationsHistory", &["migrationid", "productversion"], Rows::Foreign),
+    part("Entity Framework", "__EFMigrationsHistory", &["migration_id", "product_version"], Rows::Foreign),
+    part("FluentMigrator", "VersionInfo", &["version", "appliedon", "description"], Rows::Foreign),
+    part("Doctrine", "doctrine_migration_versions", &["version", "executed_at"], Rows::Foreign),
+    whole("Yii", "migration", &["version", "apply_time"], Rows::Foreign),
+    whole("MikroORM", "mikro_orm_migrations", &["id", "name", "executed_at"], Rows::Foreign),
+    part("Drizzle", "__drizzle_migrations", &["id", "hash", "created_at"], Rows::Foreign),
+    part("sqitch", "changes", &["change_id", "change", "project", "planned_at", "committed_at"], Rows::Foreign),
+    part("pgroll", "migrations", &["schema", "name", "migration", "done", "parent"], Rows::Foreign),
+    whole("GRDB", "grdb_migrations", &["identifier"], Rows::Foreign),
+    part("Payload", "payload_migrations", &["id", "name", "batch"], Rows::Foreign),
+    whole("TypeORM", "migrations", &["id", "timestamp", "name"], TIMESTAMP),
+    whole("Sequelize", "SequelizeMeta", &["name"], NAME),
+    whole("Kysely", "kysely_migration", &["name", "timestamp"], NAME),
+    whole("Cloudflare D1", "d1_migrations", &["id", "name", "applied_at"], NAME),
+    whole("bun", "bun_migrations", &["id", "name", "group_id", "migrated_at"], NAME),
+    whole("ley", "migrations", &["id", "name", "created_at"], NAME),
+    whole("Slonik", "migration", &["name", "hash", "date"], NAME),
+    whole(
+        "rambler",
+        "migrations",
+        &["migration"],
+        Rows::Query(
+            "SELECT CAST(migration AS text), CAST(migration AS text), NULL, 'applied' FROM {t} ORDER BY 1",
+            Sum::None,
+        ),
+    ),
+    whole("graphile-migrate", "migrations", &["hash", "previous_hash", "filename", "date"], FILENAME),
+    whole("Sequel", "schema_migrations", &["filename"], FILENAME),
+    whole("postgresql-simple-migration", "schema_migrations", &["filename", "checksum", "executed_at"], FILENAME),
+    part(
+        "yoyo",
+        "_yoyo_migration",
+        &["migration_hash", "migration_id"],
+        Rows::Query(
+            "SELECT CAST(migration_id AS text), CAST(migration_id AS text), NULL, 'applied' FROM {t} ORDER BY 1",
+            Sum::None,
+        ),
+    ),
+    part(
+        "DbUp",
+        "schemaversions",
+        &["scriptname", "applied"],
+        Rows::Query(
+            "SELECT CAST(scriptname AS text), CAST(scriptname AS text), NULL, 'applied' FROM {t} ORDER BY 1",
+            Sum::None,
+        ),
+    ),
+    part("Phinx", "phinxlog", &["version", "migration_name", "start_time", "end_time"], PLAIN),
+    part("Supabase", "schema_migrations", &["version", "statements", "name"], PLAIN),
+    whole("shmig", "shmig_version", &["version", "migrated_at"], PLAIN),
+    part("pop", "schema_migration", &["version"], PLAIN),
+    whole(
+        "postgrator",
+        "schemaversion",
+        &["version", "name", "md5", "run_at"],
+        Rows::Query(
+            "SELECT CAST(version AS text), CAST(name AS text), NULL, 'applied' FROM {t} WHERE version > 0 ORDER BY version",
+            Sum::None,
+        ),
+    ),
+    part(
+        "Evolve",
+        "changelog",
+        &["id", "type", "version", "description", "installed_by", "installed_on", "success"],
+        Rows::Query(
+            "SELECT CAST(version AS text), CAST(name AS text), NULL, CASE WHEN CAST(success AS text) IN ('1', 't', 'true') THEN 'applied' ELSE 'failed' END FROM {t} WHERE version IS NOT NULL ORDER BY id",
+            Sum::None,
+        ),
+    ),
+    whole("MyBatis", "changelog", &["id", "applied_at", "description"], ID),
+    whole("migratus", "schema_migrations", &["id", "applied", "description"], ID),
+    whole("postgres-migrations", "migrations", &["id", "name", "hash", "executed_at"], ID),
+    whole("node-sqlite", "migrations", &["id", "name", "up", "down"], ID),
+    whole("gormigrate", "migrations", &["id"], ID),
+    part(
+        "Play",
+        "play_evolutions",
+        &["id", "hash", "apply_script", "revert_script", "state"],
+        Rows::Query(
+            "SELECT CAST(id AS text), '', NULL, CASE WHEN state = 'applied' THEN 'applied' ELSE 'failed' END FROM {t} ORDER BY id",
+            Sum::None,
+        ),
+    ),
+    whole(
+        "go-pg",
+        "gopg_migrations",
+        &["id", "version", "created_at"],
+        Rows::Query(
+            "SELECT CAST(version AS text), '', NULL, 'up_to' FROM {t} WHERE version > 0 ORDER BY id DESC LIMIT 1",
+            Sum::None,
+        ),
+    ),
 ];
+
+/// A table with these columns and no others.
+const fn whole(runner: &'static str, name: &'static str, columns: &'static [&'static str], rows: Rows) -> Form {
+    Form { runner, name, columns, is_complete: true, rows }
+}
+
+/// A table with these columns, and perhaps others.
+const fn part(runner: &'static str, name: &'static str, columns: &'static [&'static str], rows: Rows) -> Form {
+    Form { runner, name, columns, is_complete: false, rows }
+}
+
+/// Rows that begin with a version, in one column or another.
+const NAME: Rows =
+    Rows::Query("SELECT CAST(name AS text), CAST(name AS text), NULL, 'applied' FROM {t} ORDER BY name", Sum::None);
+const FILENAME: Rows = Rows::Query(
+    "SELECT CAST(filename AS text), CAST(filename AS text), NULL, 'applied' FROM {t} ORDER BY filename",
+    Sum::None,
+);
+const ID: Rows = Rows::Query("SELECT CAST(id AS text), '', NULL, 'applied' FROM {t} ORDER BY id", Sum::None);
+const TIMESTAMP: Rows = Rows::Query(
+    "SELECT CAST(\"timestamp\" AS text), CAST(name AS text), NULL, 'applied' FROM {t} ORDER BY id",
+    Sum::None,
+);
 
 /// One row for each applied version.
 const PLAIN: Rows = Rows::Query("SELECT CAST(version AS text), '', NULL, 'applied' FROM {t} ORDER BY 1", Sum::None);

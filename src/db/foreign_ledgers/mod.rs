@@ -64,7 +64,7 @@ impl Others {
     pub fn named(&self, name: Option<&str>) -> Result<&ForeignLedger, Error> {
         let is_meant = |ledger: &&ForeignLedger| match name {
             Some(name) => ledger.table == name || ledger.table.rsplit('.').next() == Some(name),
-            None => ledger.has_versions(),
+            None => ledger.has_versions() && !ledger.is_of_haul(),
         };
         let list = |ledgers: &[&ForeignLedger]| {
             ledgers.iter().map(|ledger| format!("{} ({})", ledger.table, ledger.runner)).collect::<Vec<_>>().join(", ")
@@ -94,18 +94,30 @@ impl Others {
     }
 
     /// Returns the ledger that says something about the objects that these migrations make: one on the search path that
-    /// has rows, or one elsewhere that has recorded a version of a file. Other schemas may belong to other programs.
+    /// has rows, or one elsewhere that has recorded a version of a file. Other schemas may belong to other programs. One of
+    /// haul itself, with another name, counts if it has applied one of these very files.
     pub fn ledger_in_the_way(
         &self,
         database: &mut dyn ReadDatabase,
         migrations: &Migrations,
     ) -> Option<&ForeignLedger> {
         self.ledgers.iter().find(|ledger| match ledger.records(database) {
-            Ok(records) if ledger.is_near => !records.is_empty(),
+            Ok(records) if ledger.is_of_haul() => {
+                migrations.iter().any(|migration| records.names(&migration.version) && records.agrees(migration))
+            }
+            Ok(records) if ledger.is_near || ledger.is_in_own_schema() => !records.is_empty(),
             Ok(records) => migrations.iter().any(|migration| records.names(&migration.version)),
             // What cannot be read, or has failed rows, is not an empty ledger.
-            Err(_) => ledger.is_near,
+            Err(_) => ledger.is_near && !ledger.is_of_haul(),
         })
+    }
+}
+
+impl ForeignLedger {
+    /// Returns true if the runner keeps its ledger in a schema of its own, so that the schema says nothing of what it is about.
+    fn is_in_own_schema(&self) -> bool {
+        const SCHEMAS: [&str; 5] = ["drizzle", "graphile_migrate", "supabase_migrations", "sqitch", "pgroll"];
+        self.table.split_once('.').is_some_and(|(schema, _)| SCHEMAS.contains(&schema))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::ForeignLedger;
 use super::checksums::is_of;
-use super::forms::{Rows, Sum};
+use super::forms::{HAUL, Rows, Sum};
 use crate::db::database::{ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::script::Migration;
@@ -61,11 +61,19 @@ impl Records {
     pub fn agrees(&self, migration: &Migration) -> bool {
         let recorded = self.versions.iter().find(|row| row.version == migration.version);
         let sum = recorded.and_then(|row| row.checksum.as_deref());
+        if self.sum == Sum::Haul {
+            return sum == Some(migration.checksum.to_string().as_str());
+        }
         sum.is_none_or(|recorded| is_of(self.sum, recorded, migration.up.file_text()))
     }
 }
 
 impl ForeignLedger {
+    /// Returns true if it is one of haul, with another name.
+    pub fn is_of_haul(&self) -> bool {
+        self.runner == HAUL
+    }
+
     /// Returns true if its rows name versions.
     pub fn has_versions(&self) -> bool {
         matches!(self.form.rows, Rows::Query(..))

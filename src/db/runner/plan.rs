@@ -251,6 +251,16 @@ impl Plan {
     /// log").
     pub fn require_own_database(&self) -> Result<(), Error> {
         match &self.other_ledger {
+            Some(ledger) if ledger.is_of_haul() => Err(Error::Usage {
+                what: format!(
+                    "the ledger {} says that some of these files are applied, and another one was asked for",
+                    ledger.table
+                ),
+                next: format!(
+                    "name it with --table {0}, or in haul.toml; --allow-other-ledger runs all files anyway",
+                    ledger.table
+                ),
+            }),
             Some(ForeignLedger { table, runner, .. }) => Err(Error::Usage {
                 what: format!(
                     "the table {table} of {runner} says that migrations are applied here, and haul has applied none: a run \

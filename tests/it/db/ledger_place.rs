@@ -106,6 +106,6 @@ mod postgres {
         for table in ["haul_migrations", "app.haul_migrations", "public.haul_migrations"] {
             run(&format!("migrate --table {table}")).expect(75);
         }
-        run("migrate --table other").expect(0);
+        run("migrate --table other --allow-other-ledger").expect(0);
     }
 }

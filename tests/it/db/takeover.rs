@@ -9,6 +9,8 @@ on_both! {
     every_known_ledger_is_recognised_and_taken_over
     a_table_that_only_has_the_name_of_a_ledger_is_none
     an_empty_ledger_is_not_in_the_way
+    more_ledgers_are_recognised
+    a_ledger_of_haul_with_another_name_is_in_the_way_of_its_files
     failed_rows_of_another_ledger_are_refused
     a_version_without_a_file_is_refused
     a_file_with_another_checksum_is_refused
@@ -154,6 +156,62 @@ fn an_empty_ledger_is_not_in_the_way(db: &Db) {
     assert_eq!(db.json("migrate --yes", 0)["applied"], 2);
 }
 
+/// Ledgers with one row: the runner, the table with its columns, and the values.
+const MORE_LEDGERS: [(&str, &str, &str); 20] = [
+    ("Laravel", "migrations (id INT, migration TEXT, batch INT)", "1, '2014_10_12_000000_create_users', 1"),
+    ("TypeORM", "migrations (id INT, \"timestamp\" BIGINT, name TEXT)", "1, 1, 'CreateUsers1'"),
+    ("Sequelize", "\"SequelizeMeta\" (name TEXT)", "'1_a.js'"),
+    ("Entity Framework", "\"__EFMigrationsHistory\" (\"MigrationId\" TEXT, \"ProductVersion\" TEXT)", "'2024_a', '8'"),
+    ("FluentMigrator", "\"VersionInfo\" (\"Version\" BIGINT, \"AppliedOn\" TEXT, \"Description\" TEXT)", "1, '', ''"),
+    ("Doctrine", "doctrine_migration_versions (version TEXT, executed_at TEXT, execution_time INT)", "'V1', '', 1"),
+    ("SeaORM", "seaql_migrations (version TEXT, applied_at BIGINT)", "'m1_a', 1"),
+    ("Drizzle", "__drizzle_migrations (id INT, hash TEXT, created_at BIGINT)", "1, 'x', 1"),
+    ("Kysely", "kysely_migration (name TEXT, \"timestamp\" TEXT)", "'1_a', ''"),
+    ("MikroORM", "mikro_orm_migrations (id INT, name TEXT, executed_at TEXT)", "1, 'Migration1', ''"),
+    ("Cloudflare D1", "d1_migrations (id INT, name TEXT, applied_at TEXT)", "1, '0001_a.sql', ''"),
+    (
+        "Phinx",
+        "phinxlog (version BIGINT, migration_name TEXT, start_time TEXT, end_time TEXT, breakpoint INT)",
+        "1, 'a', '', '', 0",
+    ),
+    ("postgrator", "schemaversion (version BIGINT, name TEXT, md5 TEXT, run_at TEXT)", "1, 'a', '', ''"),
+    ("MyBatis", "changelog (id BIGINT, applied_at TEXT, description TEXT)", "1, '', 'a'"),
+    ("DbUp", "schemaversions (schemaversionsid INT, scriptname TEXT, applied TEXT)", "1, '001_a.sql', ''"),
+    ("bun", "bun_migrations (id INT, name TEXT, group_id INT, migrated_at TEXT)", "1, '1', 1, ''"),
+    (
+        "Play",
+        "play_evolutions (id INT, hash TEXT, applied_at TEXT, apply_script TEXT, revert_script TEXT, state TEXT, last_problem TEXT)",
+        "1, '', '', '', '', 'applied', ''",
+    ),
+    ("yoyo", "_yoyo_migration (migration_hash TEXT, migration_id TEXT, applied_at_utc TEXT)", "'', '1_a', ''"),
+    ("migratus", "schema_migrations (id BIGINT, applied TEXT, description TEXT)", "1, '', 'a'"),
+    ("pop", "schema_migration (version TEXT)", "'1'"),
+];
+
+fn more_ledgers_are_recognised(db: &Db) {
+    db.write("001_a.sql", "CREATE TABLE a (x INT);\n");
+    for (runner, table, values) in MORE_LEDGERS {
+        let name = table.split(" (").next().unwrap();
+        db.execute(&format!("CREATE TABLE {table}; INSERT INTO {name} VALUES ({values})"));
+        let told = db.run("migrate").expect(2).stderr;
+        assert!(told.contains(&format!("{} of {runner} says", name.trim_matches('"'))), "{runner}: {told}");
+        db.execute(&format!("DELETE FROM {name}"));
+        db.run("migrate --dry-run").expect(0);
+        db.execute(&format!("DROP TABLE {name}"));
+    }
+}
+
+fn a_ledger_of_haul_with_another_name_is_in_the_way_of_its_files(db: &Db) {
+    db.write("001_a.sql", "CREATE TABLE IF NOT EXISTS a (x INT);\nINSERT INTO a VALUES (1);\n");
+    db.run("migrate --table ours").expect(0);
+    let told = db.run("migrate").expect(2).stderr;
+    assert!(told.contains("ours says that some of these files are applied") && told.contains("--table"), "{told}");
+    assert_eq!(db.rows("SELECT count(*) FROM a"), ["1"]);
+    // That of another program, with files of its own, says nothing.
+    db.write("001_a.sql", "CREATE TABLE b (x INT);\n").run("migrate").expect(0);
+    assert_eq!(db.applied(), ["001_a"]);
+}
+
 fn failed_rows_of_another_ledger_are_refused(db: &Db) {
     accounts(db);
     db.execute("CREATE TABLE schema_migrations (version BIGINT, dirty BOOLEAN); INSERT INTO schema_migrations VALUES (2, true)");
@@ -253,4 +311,18 @@ fn on_postgres_a_ledger_elsewhere_counts_if_it_names_versions_of_the_files() {
     db.execute("CREATE SCHEMA old; CREATE TABLE old.schema_migrations (version TEXT); INSERT INTO old.schema_migrations VALUES ('1')");
     assert!(db.run("migrate").expect(2).stderr.contains("old.schema_migrations of dbmate"));
     assert_eq!(db.json("baseline --from-ledger old.schema_migrations --yes", 0)["declared"], json!(["001_accounts"]));
+}
+
+/// Some runners always use a schema of their own.
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn on_postgres_a_ledger_in_the_schema_of_its_runner_counts() {
+    let db = Db::postgres();
+    accounts(&db);
+    db.execute(
+        "CREATE SCHEMA drizzle; CREATE TABLE drizzle.__drizzle_migrations (id INT, hash TEXT, created_at BIGINT); \
+         INSERT INTO drizzle.__drizzle_migrations VALUES (1, 'x', 1)",
+    );
+    assert!(db.run("migrate --yes").expect(2).stderr.contains("drizzle.__drizzle_migrations of Drizzle"));
+    assert_eq!(db.rows("SELECT cents FROM accounts"), ["500"]);
 }
