@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::chosen::Chosen;
 use crate::cli::command::Answer;
 use crate::db::backup::{BackupMode, BackupPolicy};
+use crate::db::database::ReadDatabase;
 use crate::db::hooks::Hooks;
 use crate::db::runner::{DestructiveStatement, FilePolicy, Plan, TIMEOUT_DEFAULT};
 use crate::db::script::{
@@ -429,8 +430,12 @@ impl Work {
 
     /// Returns what a run would do.
     pub fn plan(&self) -> Result<Plan, Error> {
-        let mut database = self.place.target.open_read_only()?;
-        let plan = Plan::make(&mut *database, &self.place.tables, &self.migrations);
+        self.plan_of(&mut *self.place.target.open_read_only()?)
+    }
+
+    /// Returns what a run would do, by a database that is open already.
+    pub fn plan_of(&self, database: &mut dyn ReadDatabase) -> Result<Plan, Error> {
+        let plan = Plan::make(database, &self.place.tables, &self.migrations);
         let mut plan = plan.map_err(|error| error.at(&self.place.target.to_string()))?;
         plan.allow(self.place.files);
         Ok(plan)

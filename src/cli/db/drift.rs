@@ -47,6 +47,8 @@ impl DriftCommand {
         let mut database = place.target.open_read_only()?;
         let (kept, stale) = kept(&mut *database, &place.tables, &name)?;
         let now = Schema::read(&mut *database, &place.tables).map_err(|error| error.at(&name))?;
+        // Nobody waits for this while the answer is read.
+        drop(database);
         let patterns: Vec<_> = self.ignore.iter().chain(place.ignored()).cloned().collect();
         let (changes, left_out) = left_out(changes(&kept.schema.text, &now.text), &patterns);
         let (kept_at, kept_digest, digest) = (kept.taken_at, kept.schema.digest, now.digest);

@@ -46,6 +46,7 @@ pub fn print_estimate(
     let elsewhere = targets.iter().map(Target::open_read_only).collect::<Result<Vec<_>, Error>>()?;
     let mut here = work.place.target.open_read_only()?;
     let migrations = estimate(&wanted, &mut *here, elsewhere, &work.place.tables)?;
+    drop(here);
     let known = migrations.iter().filter_map(|estimate| estimate.duration_ms);
     let duration_ms = known.fold(0, u64::saturating_add);
     let unknown = migrations.iter().filter(|estimate| estimate.duration_ms.is_none()).count();

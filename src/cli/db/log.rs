@@ -34,8 +34,7 @@ struct Log {
 impl LogCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let place = self.database.place()?;
-        let mut database = place.target.open_read_only()?;
-        let log = StateReader::new(&mut *database, &place.tables).log(self.last);
+        let log = StateReader::new(&mut *place.target.open_read_only()?, &place.tables).log(self.last);
         let log = Log { log: log.map_err(|error| error.at(&place.target.to_string()))?, database: place.name() };
         Answer::new(&log).print(self.output, |table| log.log.iter().for_each(|row| render(table, row)))
     }

@@ -56,9 +56,10 @@ impl StatusCommand {
             return tenants::status(&work, self.exit_code, self.output);
         }
         let work = self.files.apply(self.migrations.work()?);
-        let plan = work.plan()?;
         let place = work.place.target.to_string();
+        // Everything is read in one transaction, so that a run in between gives no mixture.
         let mut database = work.place.target.open_read_only()?;
+        let plan = work.plan_of(&mut *database)?;
         let seeds = match self.migrations.seeds(&work.place)? {
             Some(seeds) => {
                 Plan::make(&mut *database, &work.place.tables, &seeds).map_err(|error| error.at(&place))?.files
@@ -70,7 +71,8 @@ impl StatusCommand {
         let ledger_schema = tables.find(&mut *database).map_err(|error| error.at(&place))?;
         let ledger_name = tables.ledger().to_owned();
         let others = Others::find(&mut *database, tables).map_err(|error| error.at(&place))?;
-        let other_ledgers = others.ledgers.into_iter().map(|ledger| (ledger.table, ledger.runner)).collect();
+        let others = others.ledgers.into_iter().filter(|ledger| !ledger.is_of_haul());
+        let other_ledgers = others.map(|ledger| (ledger.table, ledger.runner)).collect();
         let status = Status {
             name: work.place.name(),
             encryption: database.encryption(),
@@ -80,6 +82,7 @@ impl StatusCommand {
             ledger_schema,
             other_ledgers,
         };
+        drop(database);
         let answer = Answer::new(&status).exit_if(self.exit_code, exit_code(&status.plan));
         answer.print(self.output, |table| render(table, &status, &ledger_name, self.verbose))
     }

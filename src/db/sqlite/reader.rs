@@ -1,4 +1,4 @@
-//! A SQLite database that is only read.
+//! A SQLite database that is only read, in one transaction.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,9 @@ use crate::db::dialect::Dialect;
 use crate::db::engine_error::EngineError;
 use crate::migration::Error;
 
-/// A database that is open for reading only. A database that does not exist yet reads as an empty one, and is not
-/// created.
+/// A database that is open for reading only. All of its queries see the state that the first one has seen, whatever others
+/// commit meanwhile; without a write-ahead log, they wait with that until this is dropped. A database that does not exist
+/// yet reads as an empty one, and is not created.
 pub struct SqliteReader {
     connection: Connection,
     path: PathBuf,
@@ -28,6 +29,8 @@ impl SqliteReader {
             FileKind::Empty if !lock::has_lock_file(path) => return Err(connect::empty_file(path)),
             FileKind::Nothing | FileKind::Empty => connect::open_temporary()?,
         };
+        let begin = connection.execute_batch("BEGIN");
+        begin.map_err(|error| engine_error(error).at(&connect::place(path)))?;
         Ok(Self { connection, path: path.to_path_buf() })
     }
 
@@ -105,5 +108,25 @@ fn value(value: ValueRef<'_>) -> Value {
         ValueRef::Integer(number) => Value::Integer(Some(number)),
         ValueRef::Real(number) => Value::Text(Some(number.to_string())),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Value::Text(Some(String::from_utf8_lossy(bytes).into_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_sees_one_state() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.db");
+        let writer = Connection::open(&path).unwrap();
+        writer.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE a (a INT)").unwrap();
+        let mut reader = SqliteReader::open(&path).unwrap();
+        let mut tables = || reader.query("SELECT count(*) FROM sqlite_schema", &[]).unwrap();
+        assert_eq!(tables(), [[Value::from(1)]]);
+        writer.execute_batch("CREATE TABLE b (a INT)").unwrap();
+        assert_eq!(tables(), [[Value::from(1)]]);
+        let mut other = SqliteReader::open(&path).unwrap();
+        assert_eq!(other.query("SELECT count(*) FROM sqlite_schema", &[]).unwrap(), [[Value::from(2)]]);
     }
 }
