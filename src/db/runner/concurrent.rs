@@ -4,28 +4,31 @@ use super::Runner;
 use super::task::Task;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
 use crate::db::script::Section;
-use crate::db::script::classify::names_of_concurrent;
+use crate::db::script::classify::Build;
 use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
 
 impl Runner {
-    /// Runs one statement. If it is a concurrent build, checks that nothing is left half done, also when it fails.
+    /// Runs one statement. If it can leave or pass over what is not built, checks that nothing is half done, also when it fails.
     pub(super) fn run_and_check_build(&mut self, section: &Section, index: usize) -> Result<(), EngineError> {
         let (_, statement) = section.statement(index);
-        if names_of_concurrent(self.database.dialect(), statement).is_none() {
+        let Some(statement) = Build::of(self.database.dialect(), statement) else {
             return self.run_statement(section, index);
-        }
-        let before = UnfinishedBuilds::read(&mut *self.database)?;
+        };
+        let before = match statement.is_concurrent {
+            true => Some(UnfinishedBuilds::read(&mut *self.database)?),
+            false => None,
+        };
         let result = self.run_statement(section, index);
         if result.as_ref().is_err_and(|error| error.kind == EngineErrorKind::Disconnected) {
             return result;
         }
         let after = UnfinishedBuilds::read(&mut *self.database);
         match (result, after) {
-            (Ok(()), after) => match after?.of_statement(statement, &before) {
+            (Ok(()), after) => match after?.of_statement(&statement, before.as_ref()) {
                 Some(build) => Err(unfinished(build, None)),
                 None => Ok(()),
             },
-            (Err(error), Ok(after)) => Err(match after.of_statement(statement, &before) {
+            (Err(error), Ok(after)) => Err(match after.of_statement(&statement, before.as_ref()) {
                 Some(build) => unfinished(build, Some(error)),
                 None => error,
             }),
@@ -46,7 +49,7 @@ impl Runner {
     /// Fails if a build of the section is not complete. An earlier attempt may have passed over it.
     pub(super) fn require_complete_builds(&mut self, task: Task<'_>) -> Result<(), EngineError> {
         let statements = || task.section.statements().map(|(_, statement)| statement);
-        if !statements().any(|statement| names_of_concurrent(self.database.dialect(), statement).is_some()) {
+        if !statements().any(|statement| Build::of(self.database.dialect(), statement).is_some()) {
             return Ok(());
         }
         let found = UnfinishedBuilds::read(&mut *self.database)?.named_in(statements());

@@ -9,7 +9,7 @@ use super::squashed::{HalfSquashed, SquashedFiles, SquashedMigration};
 use crate::db::database::ReadDatabase;
 use crate::db::engine_error::EngineError;
 use crate::db::foreign_ledgers::{ForeignLedger, Others};
-use crate::db::script::classify::names_of_concurrent;
+use crate::db::script::classify::Build;
 use crate::db::script::{Direction, Migration, Migrations};
 use crate::db::state::{AppliedRow, Cursor, CursorRow, LogRow, Outcome, StateReader, Tables};
 use crate::db::unfinished_builds::{UnfinishedBuild, UnfinishedBuilds};
@@ -134,10 +134,7 @@ impl Plan {
             plan.others = Others::find(database, tables)?;
             plan.other_ledger = plan.others.ledger_in_the_way(database, migrations).cloned();
         }
-        let texts = || migrations.iter().flat_map(|migration| migration.up.statements()).map(|(_, text)| text);
-        if texts().any(|text| names_of_concurrent(migrations.dialect(), text).is_some()) {
-            plan.unfinished_builds = UnfinishedBuilds::read(database)?.named_in(texts());
-        }
+        plan.unfinished_builds = unfinished_builds(database, migrations)?;
         Ok(plan)
     }
 
@@ -404,4 +401,24 @@ impl ChangedMigration {
     pub fn replaced_next(&self) -> String {
         format!("give {} a new version, and restore the file of {}", self.name, self.applied_name)
     }
+}
+
+/// Returns what the migrations name and that is not completely built. The database is only asked if one can leave such.
+fn unfinished_builds(
+    database: &mut dyn ReadDatabase,
+    migrations: &Migrations,
+) -> Result<Vec<UnfinishedBuild>, EngineError> {
+    let is_build = |(_, text): (u64, &str)| Build::of(migrations.dialect(), text).is_some();
+    let builders: Vec<_> = migrations.iter().filter(|migration| migration.up.statements().any(is_build)).collect();
+    if builders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = UnfinishedBuilds::read(database)?;
+    let mut found = Vec::new();
+    for build in builders.iter().flat_map(|builder| all.named_in(builder.up.statements().map(|(_, text)| text))) {
+        if !found.contains(&build) {
+            found.push(build);
+        }
+    }
+    Ok(found)
 }

@@ -8,7 +8,7 @@ use super::run_summary::{Detail, Failure, PagesDone};
 use crate::db::database::{Change, Limits};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::script::classify::names_of_concurrent;
+use crate::db::script::classify::is_concurrent;
 use crate::db::script::{Direction, FileKind, Migration, Section};
 use crate::db::state::{AppliedRow, LogEntry, Outcome, StateWriter};
 use crate::migration::now_text;
@@ -104,8 +104,7 @@ impl<'a> Task<'a> {
     /// Returns the limits of a section without a transaction. One that builds something concurrently has no limit unless
     /// the file or the user sets one: a build waits for all older transactions, and is not rolled back.
     pub fn limits_without_transaction(&self, dialect: Dialect, options: &RunnerOptions) -> Limits {
-        let is_concurrent = |(_, statement): (u64, &str)| names_of_concurrent(dialect, statement).is_some();
-        if !self.section.statements().any(is_concurrent) {
+        if !self.section.statements().any(|(_, statement)| is_concurrent(dialect, statement)) {
             return self.limits(options.timeout);
         }
         let limits = self.limits(options.concurrent_timeout);

@@ -84,7 +84,7 @@ impl Runner {
             if self.stop.is_requested() {
                 return Err(at(EngineError::new(EngineErrorKind::Stopped, "stopped on request")));
             }
-            self.run_statement(task.section, index).map_err(at)?;
+            self.run_and_check_build(task.section, index).map_err(at)?;
         }
         if self.is_joined || self.options.hooks.have_sql(HookTime::AfterEach) {
             self.database.end_part().map_err(SectionError::outside)?;

@@ -57,34 +57,79 @@ impl fmt::Display for Destruction {
     }
 }
 
-/// Returns the names in a statement of PostgreSQL that builds, drops or detaches something concurrently, or `None` for
-/// another one. Such a statement is several transactions, so it can stop halfway.
-pub fn names_of_concurrent(dialect: Dialect, statement: &str) -> Option<BTreeSet<String>> {
-    const WORD: &[u8] = b"CONCURRENTLY";
-    // Nearly all statements end here, before they are read word by word.
-    if dialect == Dialect::Sqlite
-        || !statement.as_bytes().windows(WORD.len()).any(|part| part.eq_ignore_ascii_case(WORD))
-    {
-        return None;
+/// A statement of PostgreSQL that can leave or pass over something that is not built: a concurrent one, or `CREATE INDEX IF NOT
+/// EXISTS`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// The names in it as the server knows them, and its words in lower case.
+    names: BTreeSet<String>,
+    /// True if it runs step by step, outside of a transaction.
+    pub is_concurrent: bool,
+    /// True if it names tables and not indexes.
+    pub is_of_tables: bool,
+}
+
+impl Build {
+    /// Returns the statement as a build, if it is one.
+    pub fn of(dialect: Dialect, statement: &str) -> Option<Self> {
+        let contains =
+            |word: &[u8]| statement.as_bytes().windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+        // Nearly all statements end here, before they are read word by word.
+        if dialect == Dialect::Sqlite || !(contains(b"CONCURRENTLY") || contains(b"EXISTS")) {
+            return None;
+        }
+        let tokens: Vec<_> =
+            Lexer::new(dialect, statement).filter(|token| !token.kind.is_trivia()).take(WORDS_MAX).collect();
+        let text = |index: usize| tokens.get(index).map_or("", |token| &statement[token.start..token.end]);
+        let is = |index: usize, word: &str| text(index).eq_ignore_ascii_case(word);
+        let place =
+            |word: &str| (1..tokens.len()).find(|&index| tokens[index].kind == TokenKind::Word && is(index, word));
+        let concurrently = place("CONCURRENTLY");
+        let index = if is(1, "UNIQUE") { 2 } else { 1 };
+        let is_create = is(0, "CREATE") && is(index, "INDEX");
+        let passes_over = is(index + 1, "IF") || (is(index + 1, "CONCURRENTLY") && is(index + 2, "IF"));
+        let is_build = match text(0).to_ascii_uppercase().as_str() {
+            "CREATE" => is_create && (concurrently.is_some() || passes_over),
+            "DROP" => is(1, "INDEX") && concurrently.is_some(),
+            "REINDEX" => concurrently.is_some(),
+            "ALTER" => is(1, "TABLE") && place("DETACH").is_some() && concurrently.is_some(),
+            _ => false,
+        };
+        let name = |token: &Token| match token.kind {
+            TokenKind::Word => Some(statement[token.start..token.end].to_lowercase()),
+            TokenKind::QuotedName => Some(statement[token.start + 1..token.end - 1].replace("\"\"", "\"")),
+            _ => None,
+        };
+        let has_no_name = is_create && concurrently.is_some_and(|at| is(at + 1, "ON"));
+        let is_of_tables = has_no_name || (is(0, "REINDEX") && place("INDEX").is_none());
+        let build = || Self {
+            names: tokens.iter().filter_map(name).collect(),
+            is_concurrent: concurrently.is_some(),
+            is_of_tables,
+        };
+        is_build.then(build)
     }
-    let tokens: Vec<_> =
-        Lexer::new(dialect, statement).filter(|token| !token.kind.is_trivia()).take(WORDS_MAX).collect();
-    let text = |index: usize| tokens.get(index).map_or("", |token| &statement[token.start..token.end]);
-    let is = |index: usize, word: &str| text(index).eq_ignore_ascii_case(word);
-    let has = |word: &str| (1..tokens.len()).any(|index| tokens[index].kind == TokenKind::Word && is(index, word));
-    let is_one = match text(0).to_ascii_uppercase().as_str() {
-        "CREATE" => is(1, "INDEX") || (is(1, "UNIQUE") && is(2, "INDEX")),
-        "DROP" => is(1, "INDEX"),
-        "REINDEX" => true,
-        "ALTER" => is(1, "TABLE") && has("DETACH"),
-        _ => false,
-    };
-    let name = |token: &Token| match token.kind {
-        TokenKind::Word => Some(statement[token.start..token.end].to_lowercase()),
-        TokenKind::QuotedName => Some(statement[token.start + 1..token.end - 1].replace("\"\"", "\"")),
-        _ => None,
-    };
-    (is_one && has("CONCURRENTLY")).then(|| tokens.iter().filter_map(name).collect())
+
+    /// Returns true if the statement has this name or word.
+    pub fn names(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Returns true for `REINDEX`.
+    pub fn rebuilds(&self) -> bool {
+        self.names("reindex")
+    }
+
+    /// Returns true for `REINDEX` of a schema, of a database, or of the system.
+    pub fn rebuilds_all_of(&self, schema: &str) -> bool {
+        let is_of_schema = self.names("schema") && self.names(schema);
+        self.rebuilds() && (is_of_schema || self.names("database") || self.names("system"))
+    }
+}
+
+/// Returns true if the statement is a concurrent build.
+pub fn is_concurrent(dialect: Dialect, statement: &str) -> bool {
+    Build::of(dialect, statement).is_some_and(|build| build.is_concurrent)
 }
 
 /// The words of a statement in capitals, without the contents of parentheses and without other tokens.
@@ -132,6 +177,16 @@ impl Keywords {
             ("ABORT", _) | ("PREPARE", "TRANSACTION") if dialect == Dialect::Postgres => Some(Ends),
             _ => None,
         }
+    }
+
+    /// Returns true for `RESET ALL`.
+    pub fn resets_all(&self) -> bool {
+        self.0 == ["RESET", "ALL"]
+    }
+
+    /// Returns true for `ROLLBACK`, of the whole transaction or to a savepoint.
+    pub fn rolls_back(&self) -> bool {
+        self.at(0) == "ROLLBACK"
     }
 
     /// Returns true for `BEGIN` without a choice that haul's own transaction could differ from.
@@ -321,8 +376,7 @@ mod tests {
 
     #[test]
     fn concurrent_statements_are_known_with_their_names() {
-        let has =
-            |text: &str, name: &str| names_of_concurrent(Postgres, text).is_some_and(|names| names.contains(name));
+        let has = |text: &str, name: &str| Build::of(Postgres, text).is_some_and(|build| build.names(name));
         for text in [
             "CREATE INDEX CONCURRENTLY I ON t (a)",
             "create unique index concurrently if not exists \"i\" on t (a)",
@@ -334,7 +388,20 @@ mod tests {
             assert!(has(text, "i"), "{text}");
         }
         for text in ["CREATE INDEX i ON t (a)", "REFRESH MATERIALIZED VIEW CONCURRENTLY i", "SELECT 'CONCURRENTLY i'"] {
-            assert_eq!(names_of_concurrent(Postgres, text), None, "{text}");
+            assert_eq!(Build::of(Postgres, text), None, "{text}");
+        }
+        let of = |text: &str| Build::of(Postgres, text).map(|build| (build.is_concurrent, build.is_of_tables));
+        for (text, expected) in [
+            ("CREATE INDEX CONCURRENTLY ON t (a)", Some((true, true))),
+            ("CREATE INDEX CONCURRENTLY i ON t (a)", Some((true, false))),
+            ("CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS i ON t (a)", Some((true, false))),
+            ("CREATE UNIQUE INDEX IF NOT EXISTS i ON t (a)", Some((false, false))),
+            ("REINDEX TABLE CONCURRENTLY t", Some((true, true))),
+            ("REINDEX INDEX CONCURRENTLY i", Some((true, false))),
+            ("CREATE TABLE IF NOT EXISTS t (a int)", None),
+            ("SELECT EXISTS (SELECT 1)", None),
+        ] {
+            assert_eq!(of(text), expected, "{text}");
         }
     }
 

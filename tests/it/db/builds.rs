@@ -73,6 +73,71 @@ mod postgres {
 
     #[test]
     #[ignore = "needs PostgreSQL"]
+    fn what_a_rebuild_left_is_not_passed_over() {
+        for text in
+            ["REINDEX TABLE CONCURRENTLY s.t;", "REINDEX SCHEMA CONCURRENTLY s;", "REINDEX INDEX CONCURRENTLY s.u;"]
+        {
+            let db = database();
+            db.execute("CREATE INDEX u ON s.t (n)");
+            db.write("1_a.sql", &format!("-- haul: no-transaction, lock-timeout=100ms\n{text}"));
+            let mut other = db.client();
+            other.batch_execute("BEGIN; INSERT INTO s.t VALUES (2)").unwrap();
+            db.run("migrate").expect(1);
+            other.batch_execute("COMMIT").unwrap();
+            assert!(db.run("migrate").expect(1).stderr.contains("s.u_ccnew is not valid"), "{text}");
+            assert!(db.run("status").expect(0).stdout.contains("s.u_ccnew is not valid"), "{text}");
+            for left in db.rows("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") {
+                db.execute(&format!("DROP INDEX CONCURRENTLY {left}"));
+            }
+            db.run("migrate").expect(0);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn an_index_without_a_name_is_not_forgotten() {
+        let db = database();
+        db.write("1_a.sql", "-- haul: no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY ON s.t (n);");
+        db.run("migrate").expect(1);
+        db.execute("DELETE FROM s.t");
+        assert!(db.run("migrate").expect(1).stderr.contains("DROP INDEX CONCURRENTLY s.t_n_idx"));
+        for left in db.rows("SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 's.t'::regclass") {
+            db.execute(&format!("DROP INDEX CONCURRENTLY {left}"));
+        }
+        db.run("migrate").expect(0);
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn an_index_that_is_there_and_not_valid_is_not_passed_over() {
+        let db = database();
+        assert!(db.client().batch_execute("CREATE UNIQUE INDEX CONCURRENTLY u ON s.t (n)").is_err());
+        for (head, rest) in [
+            ("", ""),
+            ("-- haul: no-transaction\n", ""),
+            ("", "\n-- Batch: SELECT n FROM s.t\nSELECT n FROM haul_batch;"),
+        ] {
+            let text = format!("{head}CREATE UNIQUE INDEX IF NOT EXISTS u ON s.t (n);{rest}");
+            let end = db.write("1_a.sql", &text).run("migrate").expect(1);
+            assert!(end.stderr.contains("the index s.u is not valid"), "{}", end.stderr);
+        }
+        db.execute("DROP INDEX s.u; DELETE FROM s.t");
+        db.write("1_a.sql", "CREATE UNIQUE INDEX IF NOT EXISTS u ON s.t (n);").run("migrate").expect(0);
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn an_index_in_the_search_path_of_its_file_is_named() {
+        let db = database();
+        let text = "-- haul: no-transaction\nSET search_path = s;\nCREATE UNIQUE INDEX CONCURRENTLY u ON t (n);";
+        db.write("1_a.sql", text).run("migrate").expect(1);
+        for (verb, code) in [("status", 0), ("verify", 65)] {
+            assert!(db.run(verb).expect(code).stdout.contains("s.u is not valid"), "{verb}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
     fn a_partition_that_is_half_detached_is_named() {
         let db = Db::postgres();
         db.execute("CREATE TABLE p (n int) PARTITION BY LIST (n); CREATE TABLE q PARTITION OF p FOR VALUES IN (1)");
