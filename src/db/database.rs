@@ -217,6 +217,11 @@ pub trait Database: ReadDatabase + Any + Send {
     /// Resets the settings that haul's own statements depend on, so that these do not run as another role or in another
     /// way. The limits of the section stay.
     fn reset_settings(&mut self) -> Result<(), EngineError>;
+    /// Returns what is set in the session, with a name for each thing: settings, the role, temporary objects. An engine
+    /// whose statements say all that they set has nothing to return.
+    fn session_state(&mut self) -> Result<Vec<(String, String)>, EngineError> {
+        Ok(Vec::new())
+    }
     /// Resets the session settings of a section that ran without a transaction. An open transaction is rolled back and
     /// is an error.
     fn reset(&mut self) -> Result<(), EngineError>;

@@ -36,6 +36,8 @@ pub enum EngineErrorKind {
     Disconnected,
     /// The transaction is not the one that the runner began.
     TransactionLost,
+    /// The statement took effect, and has set for its session what no other transaction of the section would have.
+    UnknownSetting,
     /// The database cannot be opened in the requested way.
     Unusable,
 }

@@ -22,12 +22,16 @@ use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Change, Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
+use crate::db::script::classify::Keywords;
 use crate::db::script::copy_from_client;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
 /// Resets the session settings that a section may have changed. `DISCARD ALL` would release the lock of the run too.
 const RESET: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL";
+
+/// Longer statements are not read for whether they are `RESET ALL`.
+const RESET_BYTES_MAX: usize = 200;
 
 /// Yields the statements that remove what a section has left in its session, mostly none. They are asked for before the
 /// commit and run before the next section. The driver has prepared statements of its own, which must stay. Whether the
@@ -38,6 +42,12 @@ const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN pg_catalog.pg_my_temp_schem
      pg_catalog.pg_prepared_statements WHERE from_sql))";
 /// Forgets the values of sequences, which cannot be asked for.
 const FORGET: &str = "DISCARD SEQUENCES; ";
+
+/// Yields what is set in the session. Settings of an application's own are not listed by the server.
+const SESSION_STATE: &str = "SELECT name, setting FROM pg_catalog.pg_settings WHERE source = 'session' UNION ALL SELECT 'role', \
+     pg_catalog.current_setting('role') UNION ALL SELECT 'session_authorization', session_user::text UNION ALL SELECT \
+     pg_catalog.concat('the temporary object ', relname), '' FROM pg_catalog.pg_class WHERE pg_catalog.pg_my_temp_schema() <> \
+     0 AND relnamespace = pg_catalog.pg_my_temp_schema()";
 
 /// Returns the id of the current transaction, and assigns one if it has none.
 const TRANSACTION_NUMBER: &str = "pg_catalog.txid_current()::text";
@@ -61,6 +71,8 @@ pub struct PostgresDatabase {
     place: LedgerPlace,
     /// The statements that set up the session.
     settings: String,
+    /// Those of them that `RESET ALL` undoes.
+    settings_of_haul: String,
     /// The statements that set what the application has set, if the session is its own.
     callers: String,
     notices: Notices,
@@ -87,6 +99,7 @@ impl PostgresDatabase {
     pub fn connect(address: &Address) -> Result<Self, Error> {
         let mut found = address.connect_to_write()?;
         require_own_session(address, &mut found)?;
+        let settings_of_haul = found.settings.clone();
         if let Some(role) = &address.role {
             let sql = format!("SET ROLE {}; ", quoted(role));
             found.set_role(&sql).map_err(|error| error.at(address.place()))?;
@@ -96,7 +109,7 @@ impl PostgresDatabase {
         let (name, place) = (address.place().to_owned(), LedgerPlace::new(found.schema));
         let database = Self::new(found.client, name, place, found.settings)?;
         let (address, tls, encryption) = (Some(address.clone()), Some(found.tls), Some(found.encryption));
-        Ok(Self { address, notices: found.notices, tls, encryption, ..database })
+        Ok(Self { address, settings_of_haul, notices: found.notices, tls, encryption, ..database })
     }
 
     /// Takes a session of the application. [`into_client`](Self::into_client) gives it back. It may not be in a
@@ -105,7 +118,7 @@ impl PostgresDatabase {
     /// What the application has set in it (settings, the role) holds for the migrations, and again afterwards; settings
     /// of its own are for [`from_client_with`](Self::from_client_with). What a migration leaves in it is removed after
     /// its section: temporary objects, prepared statements, cursors, channels; so a session that has some is refused.
-    /// The current values of sequences are forgotten. haul sets for itself `standard_conforming_strings`,
+    /// Advisory locks stay. The current values of sequences are forgotten. haul sets for itself `standard_conforming_strings`,
     /// `client_connection_check_interval`, and on a network `tcp_keepalives_*`.
     ///
     /// Notices of the server go where the application has configured, and not to the observer. There is no backup,
@@ -154,6 +167,7 @@ impl PostgresDatabase {
             name,
             place,
             settings,
+            settings_of_haul: String::new(),
             callers: String::new(),
             notices: Notices::default(),
             tls: None,
@@ -176,6 +190,13 @@ impl PostgresDatabase {
     /// Returns the statements that bring the session back to what it was when it began.
     fn reset_sql(&self) -> String {
         format!("{RESET}; {}", self.settings)
+    }
+
+    /// Returns what yields the statements that remove what a section has left. `locks` are the locks of the session; those of
+    /// an application are its own.
+    fn leftovers_sql(&self) -> String {
+        let others = if self.address.is_some() { "locks.others" } else { "''" };
+        format!("pg_catalog.concat({LEFTOVERS}, {others})")
     }
 
     /// Runs haul's own statements.
@@ -213,7 +234,9 @@ impl PostgresDatabase {
 
     /// Resets the settings, and notes what else the section leaves in its session.
     pub(super) fn reset_session(&mut self) -> Result<(), EngineError> {
-        let found = self.field_of(&format!("{}UNLISTEN *; SELECT {LEFTOVERS}", self.reset_sql()))?;
+        let (leftovers, locks) = (self.leftovers_sql(), lock::session_locks_query(&self.lock));
+        let found =
+            self.field_of(&format!("{}UNLISTEN *; SELECT {leftovers} FROM ({locks}) locks", self.reset_sql()))?;
         self.leftovers = found.unwrap_or_default();
         Ok(())
     }
@@ -382,7 +405,12 @@ impl Database for PostgresDatabase {
             while rows.next()?.is_some() {}
             Ok(())
         };
-        notices.while_listening(run).map_err(|error: postgres::Error| engine_error(&error))
+        notices.while_listening(run).map_err(|error: postgres::Error| engine_error(&error))?;
+        if statement.len() <= RESET_BYTES_MAX && Keywords::of(Dialect::Postgres, statement).resets_all() {
+            // Without these the server would keep the lock of a run that is killed until the next statement ends.
+            self.unsent = format!("{}{}", self.settings_of_haul, self.lock_timeout.as_deref().unwrap_or_default());
+        }
+        Ok(())
     }
 
     fn check_before_commit(&mut self) -> Result<(), EngineError> {
@@ -393,14 +421,16 @@ impl Database for PostgresDatabase {
         let lock = match &self.lock[..] {
             [] => String::new(),
             keys => {
-                format!("WHEN ({}) < {} THEN {} ", lock::own_lock_count_query(keys), keys.len(), fails(NO_LOCK))
+                format!("WHEN locks.own < {} THEN {} ", keys.len(), fails(NO_LOCK))
             }
         };
         self.check = format!(
-            "{}UNLISTEN *; SELECT {LEFTOVERS}, CASE WHEN {TRANSACTION_NUMBER} <> '{}' THEN {} {lock}END; ",
+            "{}UNLISTEN *; SELECT {}, CASE WHEN {TRANSACTION_NUMBER} <> '{}' THEN {} {lock}END FROM ({}) locks; ",
             self.reset_sql(),
+            self.leftovers_sql(),
             self.transaction.as_deref().unwrap_or_default(),
-            fails(OTHER_TRANSACTION)
+            fails(OTHER_TRANSACTION),
+            lock::session_locks_query(&self.lock)
         );
         Ok(())
     }
@@ -451,6 +481,18 @@ impl Database for PostgresDatabase {
     fn reset_settings(&mut self) -> Result<(), EngineError> {
         let limit = self.lock_timeout.as_deref().unwrap_or_default();
         self.batch(&format!("{}{limit}", self.reset_sql()))
+    }
+
+    fn session_state(&mut self) -> Result<Vec<(String, String)>, EngineError> {
+        let unsent = self.take_unsent();
+        if !unsent.is_empty() {
+            self.batch(&unsent)?;
+        }
+        let pair = |row: Vec<Value>| {
+            let mut values = row.into_iter().map(Value::into_text);
+            (values.next().unwrap_or_default(), values.next().unwrap_or_default())
+        };
+        Ok(self.query(SESSION_STATE, &[])?.into_iter().map(pair).collect())
     }
 
     fn reset(&mut self) -> Result<(), EngineError> {

@@ -105,16 +105,30 @@ pub fn release(client: &mut Client, keys: &[Key]) -> Result<(), EngineError> {
 
 /// Returns true if this session holds the locks.
 pub fn are_held(client: &mut Client, keys: &[Key]) -> Result<bool, EngineError> {
-    let count = first_number(&query(client, &own_lock_count_query(keys), &[])?).unwrap_or_default();
+    let sql = format!("SELECT locks.own FROM ({}) locks", session_locks_query(keys));
+    let count = first_number(&query(client, &sql, &[])?).unwrap_or_default();
     Ok(usize::try_from(count).is_ok_and(|count| count >= keys.len()))
 }
 
-/// Returns a query that counts those of the locks that the querying session holds.
-pub fn own_lock_count_query(keys: &[Key]) -> String {
+/// Returns a query for one row: how many of the locks the querying session holds, and the statements that release all
+/// others that it has taken for longer than a transaction. Each of those may have been taken several times.
+pub fn session_locks_query(keys: &[Key]) -> String {
     let conditions: Vec<_> = keys.iter().map(|key| key.condition()).collect();
+    let own = if conditions.is_empty() { "false".to_owned() } else { conditions.join(" OR ") };
+    let hex = |number: &str| format!("pg_catalog.lpad(pg_catalog.to_hex(l.{number}::bigint), 8, '0')");
+    let (class, object) = (hex("classid"), hex("objid"));
+    let number = format!(
+        "CASE l.objsubid WHEN 1 THEN 'X''' || {class} || {object} || '''::bit(64)::bigint' ELSE 'X''' || {class} || \
+         '''::bit(32)::int, X''' || {object} || '''::bit(32)::int' END"
+    );
+    let call = format!(
+        "'pg_catalog.pg_advisory_unlock' || CASE l.mode WHEN 'ShareLock' THEN '_shared' ELSE '' END || '(' || {number} || ')'"
+    );
     format!(
-        "SELECT count(*) FROM pg_catalog.pg_locks l WHERE {} AND l.pid = pg_catalog.pg_backend_pid()",
-        granted(&conditions)
+        "SELECT count(*) FILTER (WHERE l.is_own) AS own, pg_catalog.string_agg('WITH RECURSIVE r (more) AS (SELECT ' || l.call || \
+         ' UNION ALL SELECT ' || l.call || ' FROM r WHERE more) SELECT count(*) FROM r; ', '') FILTER (WHERE NOT l.is_own) AS \
+         others FROM (SELECT {own} AS is_own, {call} AS call FROM pg_catalog.pg_locks l WHERE l.locktype = 'advisory' AND l.granted \
+         AND l.pid = pg_catalog.pg_backend_pid()) l"
     )
 }
 

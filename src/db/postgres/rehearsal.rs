@@ -145,6 +145,10 @@ impl Database for PostgresRehearsal {
         self.0.reset_settings()
     }
 
+    fn session_state(&mut self) -> Result<Vec<(String, String)>, EngineError> {
+        self.0.session_state()
+    }
+
     fn reset(&mut self) -> Result<(), EngineError> {
         Ok(())
     }

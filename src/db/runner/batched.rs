@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::Runner;
 use super::pages::{Page, Pages};
 use super::run_summary::{Failure, Kept, PagesDone};
+use super::session::SessionState;
 use super::task::{Attempt, Task, TaskResult};
 use crate::db::database::Limits;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
@@ -156,8 +157,10 @@ impl Runner {
             let page =
                 pages.fill(&mut *runner.database, next.key.as_deref()).map_err(|error| in_query(task, batch, error))?;
             let Some(page) = page else { return Ok(None) };
+            // What one page sets, the others do too.
+            let mut state = if next.key.is_none() { Some(runner.session_state()?) } else { None };
             for index in batch.statements.clone() {
-                runner.run_batch_statement(task, index)?;
+                runner.run_batch_statement(task, index, state.as_mut())?;
             }
             next.key = Some(page.last.clone());
             (next.rows, next.pages) = (next.rows + page.rows, next.pages + 1);
@@ -178,7 +181,8 @@ impl Runner {
         if end > 0 {
             let limits = task.limits(self.options.timeout);
             self.in_limited_transaction(task, &limits, |runner| {
-                (0..end).try_for_each(|index| runner.run_batch_statement(task, index))?;
+                let mut state = runner.session_state()?;
+                (0..end).try_for_each(|index| runner.run_batch_statement(task, index, Some(&mut state)))?;
                 runner.keep_cursor(task, &progress.cursor)
             })?;
             progress.is_begun = true;
@@ -210,8 +214,17 @@ impl Runner {
         })
     }
 
-    fn run_batch_statement(&mut self, task: Task<'_>, index: usize) -> Result<(), SectionError> {
-        self.run_statement(task.section, index).map_err(|error| SectionError { index: Some(index), error })
+    fn run_batch_statement(
+        &mut self,
+        task: Task<'_>,
+        index: usize,
+        state: Option<&mut SessionState>,
+    ) -> Result<(), SectionError> {
+        let result = self.run_and_check_build(task.section, index).and_then(|()| match state {
+            Some(state) => self.require_known_settings(task, index..index + 1, state),
+            None => Ok(()),
+        });
+        result.map_err(|error| SectionError { index: Some(index), error })
     }
 
     /// Stores the cursor, as the last step of each transaction.

@@ -14,6 +14,10 @@ use crate::db::state::{LogEntry, LogRow, Outcome};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
+/// Stands in the log for the digest of the statements before, if these have set for their session what a run that
+/// continues cannot set again.
+const SESSION_LOST: &str = "session";
+
 /// The progress of a section.
 struct Progress {
     /// The current statement.
@@ -82,6 +86,9 @@ impl Runner {
         attempt: &Attempt,
         progress: &mut Progress,
     ) -> Result<bool, EngineError> {
+        let is_last = |index: usize| index + 1 >= task.section.len();
+        let mut state = self.session_state()?;
+        let mut unchecked = progress.index;
         while progress.index < task.section.len() {
             if self.stop.is_requested() && progress.opened_at.is_none() {
                 return Ok(false);
@@ -96,6 +103,11 @@ impl Runner {
                 Some(TransactionControl::Opens) => progress.opened_at = progress.opened_at.or(Some(progress.index)),
                 Some(TransactionControl::Ends) => progress.opened_at = None,
                 Some(TransactionControl::Within) | None => {}
+            }
+            // Within a transaction of the section, a query would come before its SET TRANSACTION.
+            if progress.opened_at.is_none() && !is_last(progress.index) {
+                self.require_known_settings(task, unchecked..progress.index + 1, &mut state)?;
+                unchecked = progress.index + 1;
             }
             progress.digest.push(&task.section.written_statement(progress.index).1);
             progress.index += 1;
@@ -153,11 +165,20 @@ impl Runner {
     ) -> TaskResult {
         let kept = match error.kind {
             EngineErrorKind::Disconnected => Kept::Unknown,
+            EngineErrorKind::UnknownSetting => Kept::StatementsUpToIt,
             _ => Kept::StatementsBefore,
         };
         let index = Some(progress.index).filter(|index| *index < task.section.len() && !progress.is_own);
         let failure = Failure::new(&task.place(self.database.dialect(), index), error, kept);
-        let entry = LogEntry { error: Some(failure.what()), ..failure_row(task, attempt, progress) };
+        let row = match error.kind {
+            EngineErrorKind::UnknownSetting => LogEntry {
+                statement: i64::try_from(progress.index + 2).ok(),
+                checksum: Some(SESSION_LOST.into()),
+                ..task.row(attempt, Outcome::Failed)
+            },
+            _ => failure_row(task, attempt, progress),
+        };
+        let entry = LogEntry { error: Some(failure.what()), ..row };
         // A lost connection leaves "running" in the log, which is all that is known.
         let _ = self.database.rollback().and_then(|()| self.try_state(|state| state.append(&entry)));
         task.failed(attempt, failure)
@@ -188,6 +209,9 @@ fn resume_at(task: Task<'_>, earlier: Option<&LogRow>) -> Result<usize, Error> {
     let statement = row.statement.and_then(|statement| usize::try_from(statement).ok()).filter(|number| *number > 0);
     match (row.known_outcome(), statement, &row.checksum) {
         (Some(Outcome::Running), Some(number), _) => Err(unknown_effect(task, number, row)),
+        (Some(Outcome::Failed), Some(number), Some(digest)) if digest == SESSION_LOST => {
+            Err(session_lost(task, number, row))
+        }
         (Some(Outcome::Failed | Outcome::Stopped | Outcome::Settled), Some(number), Some(digest)) => {
             let index = number - 1;
             if index <= task.section.len() && task.section.digest_before(index) == *digest {
@@ -206,6 +230,20 @@ fn resume_at(task: Task<'_>, earlier: Option<&LogRow>) -> Result<usize, Error> {
             })
         }
         _ => Ok(0),
+    }
+}
+
+fn session_lost(task: Task<'_>, number: usize, row: &LogRow) -> Error {
+    let (label, version) = (task.migration.label(), &task.migration.version);
+    let why = row.error.as_deref().unwrap_or_default();
+    Error::Database {
+        what: format!("{label}: statement {number} would run without what those before it have set: {why}"),
+        next: format!(
+            "write that setting as SET before this statement; then `haul db resolve --version {version} --from-statement \
+             {number}` continues there"
+        ),
+        temporary: false,
+        source: None,
     }
 }
 

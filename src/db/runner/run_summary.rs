@@ -102,6 +102,8 @@ pub enum Kept {
     Nothing,
     /// The statements before the one that failed, because the section runs without a transaction.
     StatementsBefore,
+    /// The statement too: what it has set for its session is what failed.
+    StatementsUpToIt,
     /// The committed pages of its batches, and the statements before the batches.
     PagesBefore,
     /// All of it: a hook failed after it.
@@ -192,6 +194,12 @@ fn next(at: &FailedAt<'_>, error: &EngineError, kept: Kept) -> String {
             "the pages before it were kept: remove the cause and run the same command again, which continues after them"
                 .to_owned()
         }
+        (_, Kept::StatementsUpToIt) => format!(
+            "this statement and those before it were kept: then continue behind it with `haul db resolve --version {} \
+             --from-statement {}`",
+            at.migration.version,
+            at.index.map_or(1, |index| index + 2)
+        ),
         (_, Kept::Unknown | Kept::All) => "check the database with `haul db status` before you continue".to_owned(),
     };
     format!("{hint}{then}")

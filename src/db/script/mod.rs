@@ -44,7 +44,7 @@ pub use replaces::Replaced;
 pub use section::{Section, StatementsDigest};
 pub use sections::sections;
 pub use seeds::{examine_seeds, require_environment_name};
-pub use session::{SessionLog, connection_setting};
+pub use session::{SessionLog, connection_setting, sets_what_it_says};
 pub use statement::{Pieces, line_ends, statements};
 pub use tables_made::tables_made;
 pub use touched::{Touched, touched_tables};

@@ -1,6 +1,7 @@
 //! Finds what the statements of a section do to their session, so that a later transaction of the section, or a run that
 //! continues it, gets the same session again.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::classify::{Keywords, TransactionControl};
@@ -86,13 +87,25 @@ fn effect(dialect: Dialect, statement: &str) -> Option<SessionEffect> {
         Dialect::Postgres => match (words.at(0), words.at(1)) {
             ("SET", "LOCAL" | "TRANSACTION" | "CONSTRAINTS") => None,
             ("SET" | "RESET", _) => Some(Setting),
-            ("SELECT", _) if words.sets_config() => Some(Setting),
+            ("SELECT" | "WITH" | "VALUES", _) if words.sets_config() => Some(Setting).filter(|_| !words.writes()),
+            ("UPDATE", _) if words.at(words.target_at()) == "PG_SETTINGS" => Some(Setting),
             ("PREPARE", "TRANSACTION") => None,
             ("PREPARE" | "DEALLOCATE" | "LISTEN" | "UNLISTEN" | "LOAD" | "DISCARD" | "CLOSE", _) => Some(Object),
             ("DECLARE", _) => Some(Object).filter(|_| words.has_pair("WITH", "HOLD")),
             _ => Some(Object).filter(|_| words.is_temporary()),
         },
     }
+}
+
+/// Returns true if haul knows by the words of a statement what it sets for its session: nothing that is made again, or
+/// nothing that outlasts the transaction.
+pub fn sets_what_it_says(dialect: Dialect, statement: &str) -> bool {
+    let words = Words::of(dialect, statement);
+    let is_local = words.has("SET_CONFIG") && !words.sets_config();
+    ["SET", "RESET"].contains(&words.at(0))
+        || is_local
+        || effect(dialect, statement).is_some()
+        || words.temporary_table().is_some()
 }
 
 /// Returns the line of a statement that sets something until the connection of SQLite ends. The end of a transaction does
@@ -121,7 +134,7 @@ pub fn lock_fault(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
         "DISCARD" if words.at(1) == "ALL" => Some("DISCARD ALL"),
         // A body that is only stored is not run.
         "CREATE" => None,
-        "DO" => words.body().and_then(|body| releases(&Words::of(dialect, body))),
+        "DO" => words.body().and_then(|body| releases(&Words::of(dialect, &body))),
         _ => releases(&words),
     };
     found.map(ScriptFault::ReleasesLock)
@@ -135,11 +148,10 @@ pub fn session_fault(dialect: Dialect, section: &Section) -> Option<(usize, Scri
     for (index, (_, statement)) in section.statements().enumerate() {
         let words = Words::of(dialect, statement);
         let mut later = section.statements().enumerate().filter(|(other, _)| unit_of(*other) > unit_of(index));
-        if words.at(0) == "DO" && unit_of(index).is_some_and(|unit| unit + 1 < units.len()) {
-            let body = words.body().map(|body| Words::of(dialect, body));
-            if body.is_some_and(|body| body.sets_in_body()) {
-                return Some((index, ScriptFault::HiddenSetting));
-            }
+        let is_before_another = || unit_of(index).is_some_and(|unit| unit + 1 < units.len());
+        let sets = || words.body().is_some_and(|body| Words::of(dialect, &body).sets_in_body());
+        if words.at(0) == "DO" && is_before_another() && sets() {
+            return Some((index, ScriptFault::HiddenSetting));
         }
         if let Some(name) = words.temporary_table().or_else(|| words.attached_in_memory()) {
             let uses = later.find(|(_, (_, text))| Words::of(dialect, text).names(name));
@@ -218,14 +230,27 @@ impl<'a> Words<'a> {
         self.tokens.iter().any(|(kind, _, text)| is_name(*kind) && text.trim_matches('"').eq_ignore_ascii_case(name))
     }
 
-    /// Returns the text of the first literal, without its quotes: the body of a DO.
-    fn body(&self) -> Option<&'a str> {
+    /// Returns the text of the first literal, as the server takes it: the body of a DO.
+    fn body(&self) -> Option<Cow<'a, str>> {
         let (_, _, text) = self.tokens.iter().find(|(kind, ..)| *kind == TokenKind::Literal)?;
         let quote = match text.strip_prefix('$') {
             Some(rest) => rest.find('$')? + 2,
-            None => 1,
+            None => text.find('\'')? + 1,
         };
-        text.get(quote..text.len().checked_sub(quote)?)
+        let end = if text.starts_with('$') { quote } else { 1 };
+        let body = text.get(quote..text.len().checked_sub(end)?)?;
+        Some(if body.contains("''") { body.replace("''", "'").into() } else { body.into() })
+    }
+
+    /// Returns true if a query also changes rows, so that it must not run twice.
+    fn writes(&self) -> bool {
+        ["INSERT", "UPDATE", "DELETE", "MERGE", "INTO"].iter().any(|word| self.has(word))
+    }
+
+    /// Returns the place of the name of the table that an UPDATE changes, without its schema.
+    fn target_at(&self) -> usize {
+        let first = if self.at(1) == "ONLY" { 2 } else { 1 };
+        if self.at(first + 1) == "." { first + 2 } else { first }
     }
 
     /// Returns true for CREATE of something temporary.
@@ -350,6 +375,10 @@ mod tests {
             ("set session authorization bob", Some(Setting)),
             ("RESET ROLE", Some(Setting)),
             ("SELECT set_config('search_path', 'a', false)", Some(Setting)),
+            ("WITH x AS (SELECT set_config('search_path', 'a', false)) SELECT * FROM x", Some(Setting)),
+            ("VALUES (set_config('search_path', 'a', false))", Some(Setting)),
+            ("UPDATE pg_catalog.pg_settings SET setting = 'a' WHERE name = 'search_path'", Some(Setting)),
+            ("WITH x AS (DELETE FROM t RETURNING a) SELECT set_config('search_path', 'a', false)", None),
             ("SELECT pg_catalog.set_config('search_path', 'a', true)", None),
             ("SET LOCAL search_path = a", None),
             ("SET TRANSACTION READ ONLY", None),
@@ -432,6 +461,36 @@ mod tests {
         ] {
             assert!(!Words::of(Postgres, body).sets_in_body(), "{body}");
         }
+    }
+
+    #[test]
+    fn what_a_statement_sets_is_known_by_its_words_or_not() {
+        for text in [
+            "SET LOCAL search_path = a",
+            "SELECT set_config('search_path', 'a', true)",
+            "SELECT set_config('search_path', 'a', false)",
+            "CREATE TEMP TABLE k (a int)",
+            "PREPARE p AS SELECT 1",
+        ] {
+            assert!(sets_what_it_says(Postgres, text), "{text}");
+        }
+        for text in [
+            "CALL p()",
+            "SELECT f()",
+            "EXECUTE p",
+            "INSERT INTO t SELECT set_config('search_path', 'a', false)",
+            "TABLE v",
+        ] {
+            assert!(!sets_what_it_says(Postgres, text), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_body_of_a_do_is_read_as_the_server_reads_it() {
+        let text = "DO LANGUAGE plpgsql 'BEGIN EXECUTE ''SET search_path = a''; END'";
+        let body = Words::of(Postgres, text).body().unwrap();
+        assert_eq!(body, "BEGIN EXECUTE 'SET search_path = a'; END");
+        assert!(Words::of(Postgres, &body).sets_in_body());
     }
 
     #[test]

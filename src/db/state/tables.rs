@@ -12,7 +12,7 @@
 //! | `duration_ms` | | `started_at`, `finished_at` | RFC 3339, UTC; no end if something only started |
 //! | `applied_by` | user, process and host | `duration_ms` | |
 //! | `haul_version` | the version that applied it | `statement` | the statement that was reached, from 1 |
-//! | | | `checksum` | of the file, or of the statements before that one |
+//! | | | `checksum` | of the file, or of the statements before that one; `session` if their session is lost |
 //! | | | `error` | with file, line and code; what an engine said, a line for each notice; what an event changed |
 //! | | | `owner`, `haul_version` | user, process and host; the version |
 //!

@@ -199,7 +199,13 @@ mod postgres {
     #[test]
     #[ignore = "needs PostgreSQL"]
     fn a_search_path_holds_for_batches() {
-        for set in ["SET search_path = tenant_a", "SELECT set_config('search_path', 'tenant_a', false)"] {
+        for set in [
+            "SET search_path = tenant_a",
+            "SELECT set_config('search_path', 'tenant_a', false)",
+            "WITH x AS (SELECT set_config('search_path', 'tenant_a', false)) SELECT * FROM x",
+            "VALUES (set_config('search_path', 'tenant_a', false))",
+            "UPDATE pg_settings SET setting = 'tenant_a' WHERE name = 'search_path'",
+        ] {
             let db = tenants("(id int PRIMARY KEY, v int)");
             let text = format!(
                 "-- haul: batch-rows=2\n{set};\n-- Batch: SELECT id FROM t\n\
@@ -236,6 +242,76 @@ mod postgres {
         db.execute("DELETE FROM tenant_a.t WHERE ctid = '(0,4)'");
         db.run("migrate --yes").expect(0);
         assert_eq!(db.rows("SELECT schemaname FROM pg_indexes WHERE indexname = 'u'"), ["tenant_a"]);
+    }
+
+    /// What sets the search path without saying so in its words.
+    const HIDDEN: [&str; 5] = [
+        "SELECT f()",
+        "CALL p()",
+        "TABLE v",
+        "INSERT INTO public.sink SELECT set_config('search_path', 'tenant_a', false)",
+        "DELETE FROM public.sink",
+    ];
+
+    fn with_hidden_settings(table: &str) -> Db {
+        let db = tenants(table);
+        db.execute(
+            "CREATE TABLE sink (a text); INSERT INTO sink VALUES ('x');
+             CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$ SELECT set_config('search_path', 'tenant_a', false) $$;
+             CREATE PROCEDURE p() LANGUAGE plpgsql AS $$ BEGIN SET search_path = tenant_a; END $$;
+             CREATE VIEW v AS SELECT f();
+             CREATE FUNCTION r() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.f(); RETURN OLD; END $$;
+             CREATE TRIGGER r BEFORE DELETE ON sink FOR EACH ROW EXECUTE FUNCTION r()",
+        );
+        db
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn a_setting_that_no_statement_says_is_refused_in_batches() {
+        let db = with_hidden_settings("(id int PRIMARY KEY, v int)");
+        for set in HIDDEN {
+            let text = format!(
+                "{set};\n-- Batch: SELECT id FROM t\nUPDATE t SET v = 7 WHERE id IN (SELECT id FROM haul_batch);"
+            );
+            let end = db.write("1_a.sql", &text).run("migrate --yes").expect(1);
+            assert!(end.stderr.contains("1_a.sql:1:") && end.stderr.contains("changes search_path"), "{}", end.stderr);
+            assert!(end.stderr.contains("nothing of it was kept") && end.stderr.contains("SET"), "{}", end.stderr);
+            db.run("migrate --dry-run=execute").expect(1);
+        }
+        assert_eq!(db.rows("SELECT count(v) FROM public.t UNION ALL SELECT count(v) FROM tenant_a.t"), ["0", "0"]);
+        // What ends with the transaction is no loss.
+        db.write("1_a.sql", "SELECT set_config('search_path', 'tenant_a', true);\n-- Batch: SELECT id FROM t\nUPDATE t SET v = 7 WHERE id IN (SELECT id FROM haul_batch);");
+        db.run("migrate --yes").expect(0);
+        assert_eq!(db.rows("SELECT count(v) FROM public.t"), ["3"]);
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn a_setting_that_no_statement_says_is_not_lost_when_a_section_is_continued() {
+        for set in HIDDEN {
+            let db = with_hidden_settings("(n int)");
+            let head = format!("-- haul: no-transaction\n{set};\n");
+            db.write("1_a.sql", &format!("{head}CREATE UNIQUE INDEX u ON t (n);"));
+            let end = db.run("migrate --yes").expect(1);
+            assert!(end.stderr.contains("1_a.sql:2:") && end.stderr.contains("changes search_path"), "{}", end.stderr);
+            assert!(end.stderr.contains("resolve --version 1 --from-statement 2"), "{}", end.stderr);
+            let again = db.run("migrate --yes").expect(1);
+            assert!(again.stderr.contains("would run without what those before it have set"), "{}", again.stderr);
+            db.write("1_a.sql", &format!("{head}SET search_path = tenant_a;\nCREATE UNIQUE INDEX u ON t (n);"));
+            db.run("resolve --version 1 --from-statement 2 --yes").expect(0);
+            db.run("migrate --yes").expect(0);
+            assert_eq!(db.rows("SELECT schemaname FROM pg_indexes WHERE indexname = 'u'"), ["tenant_a"], "{set}");
+        }
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn what_statements_say_or_leave_as_it_is_goes_on_without_a_transaction() {
+        let db = with_hidden_settings("(n int)");
+        let text = "-- haul: no-transaction\nBEGIN;\nSET TRANSACTION ISOLATION LEVEL SERIALIZABLE;\nSET LOCAL search_path = tenant_a;\n\
+                    COMMIT;\nSET search_path = tenant_a;\nSELECT public.f();\nCREATE TEMP VIEW w AS SELECT 1;\nSELECT count(*) FROM t;";
+        db.write("1_a.sql", text).run("migrate").expect(0);
     }
 
     #[test]
@@ -279,6 +355,32 @@ mod postgres {
             let end = db.write("7_g.sql", "SELECT currval('s');").run("migrate").expect(1);
             assert!(end.stderr.contains("55000"), "{}", end.stderr);
         }
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn a_reset_leaves_what_ends_a_killed_run() {
+        let db = Db::postgres();
+        let check = "DO $$ BEGIN ASSERT current_setting('client_connection_check_interval') = '1s'; END $$;";
+        for head in ["", "-- haul: no-transaction\n"] {
+            let name = if head.is_empty() { "1_a.sql" } else { "2_b.sql" };
+            db.write(name, &format!("{head}{check}\nRESET ALL;\n{check}"));
+        }
+        db.run("migrate").expect(0);
+    }
+
+    #[test]
+    #[ignore = "needs PostgreSQL"]
+    fn an_advisory_lock_is_released_after_its_file() {
+        let db = Db::postgres();
+        let text = "SELECT pg_advisory_lock(42);\nSELECT pg_advisory_lock(42);\nSELECT pg_advisory_lock_shared(-7);\n\
+                    SELECT pg_advisory_lock(1, -2);\nSELECT pg_advisory_lock(-9000000000);\nSELECT pg_advisory_xact_lock(5);";
+        // The lock of the run is the only one that is left.
+        let left = "DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()) = \
+                    1; END $$;";
+        db.write("1_a.sql", text).write("2_b.sql", left);
+        db.write("3_c.sql", &format!("-- haul: no-transaction\n{text}")).write("4_d.sql", left);
+        db.run("migrate").expect(0);
     }
 
     #[test]
