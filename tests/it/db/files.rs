@@ -27,11 +27,28 @@ fn the_parts_of_node_pg_migrate_and_sql_migrate_run_apart(db: &Db) {
 
 fn a_part_for_the_way_back_never_runs_as_up(db: &Db) {
     db.execute("CREATE TABLE settings (k INT); INSERT INTO settings VALUES (1)");
-    for marker in ["-- Down:", "-- //@UNDO", "--- DOWN ---", "/* Down */", "-- @down", "# --- !Downs", "-- rollback"] {
+    for marker in [
+        "-- Down:",
+        "-- //@UNDO",
+        "-- //@UNDO\n-- SQL to undo the change goes here.",
+        "--- DOWN ---",
+        "/* Down */",
+        "/*\n * Down\n */",
+        "-- @down",
+        "# --- !Downs",
+        "-- rollback",
+        "-- Rollback:\n-- removes what was made above",
+        "-- Dwon",
+        "-- Step 2: Down",
+        "-- +pg-migrate Down",
+        "-- 001_a.down.sql",
+        "-- Down, by hand",
+    ] {
         db.write("1_a.sql", &format!("-- Up\nCREATE TABLE a (x INT);\n{marker}\nDELETE FROM settings;\n"));
         for command in ["migrate --yes", "migrate --dry-run"] {
             let done = db.run(command).expect(2);
-            assert!(done.stderr.contains("1_a.sql:3:") && done.stderr.contains(marker), "{}", done.stderr);
+            let shown = if marker.contains("/*") { "Down" } else { marker.lines().next().unwrap() };
+            assert!(done.stderr.contains("1_a.sql:3:") && done.stderr.contains(shown), "{}", done.stderr);
         }
         assert_eq!(db.json("lint", 65)["findings"][0]["rule"], "sections", "{marker}");
         assert_eq!(db.rows("SELECT k FROM settings"), ["1"], "{marker}");

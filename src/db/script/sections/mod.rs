@@ -13,7 +13,7 @@ use super::lexer::{Lexer, Token, TokenKind};
 use super::marker::{Comment, MarkerKind};
 use super::replaces::Replaced;
 use super::statement::{Boundary, line_ends};
-use super::unread_marker::{UnreadMarker, unread_marker};
+use super::unread_marker::{UnreadMarker, is_statement, undoes, unread_marker, unread_marker_of_lines};
 use crate::db::dialect::Dialect;
 
 /// The maximum number of header lines that are kept.
@@ -107,6 +107,8 @@ struct Suspect {
     fault: FaultAt,
     /// True if a comment in the next line shows that it is the heading of a remark.
     may_be_heading: bool,
+    /// True if another comment came after it.
+    has_remark: bool,
 }
 
 impl<'a> SectionParser<'a> {
@@ -137,7 +139,7 @@ impl<'a> SectionParser<'a> {
             TokenKind::Unclosed(what) => return Err(ScriptFault::Unclosed(what)),
             kind if !kind.is_trivia() => {
                 self.foreign_comment(token);
-                self.statement_token();
+                self.statement_token(token);
             }
             _ => {}
         }
@@ -147,8 +149,12 @@ impl<'a> SectionParser<'a> {
 
     fn comment(&mut self, token: Token) -> Result<(), ScriptFault> {
         let text = &self.text[token.start..token.end];
-        if self.suspect.as_ref().is_some_and(|suspect| suspect.may_be_heading) {
-            self.suspect = None;
+        if let Some(suspect) = self.suspect.as_mut().filter(|suspect| suspect.may_be_heading) {
+            // Below a heading stand the statements for the way back, in comments, or a remark about it.
+            suspect.has_remark = true;
+            if is_statement(text) {
+                self.suspect = None;
+            }
         }
         match Comment::read(text, self.starts_line(token)) {
             Comment::Text(text) => self.keep(text),
@@ -180,10 +186,10 @@ impl<'a> SectionParser<'a> {
     fn block_comment(&mut self, token: Token) {
         let is_alone = self.starts_line(token) && self.text[token.end..self.next_line(token)].trim().is_empty();
         let text = &self.text[token.start..token.end];
-        // A comment over several lines is prose, or statements that were taken out.
-        let is_line = is_alone && !text.contains('\n');
-        if let Some(marker) = unread_marker(&text[2..text.len() - 2]).filter(|_| is_line) {
-            self.suspect(marker, text, token);
+        let inner = &text[2..text.len() - 2];
+        let marker = if text.contains('\n') { unread_marker_of_lines(inner) } else { unread_marker(inner) };
+        if let Some(marker) = marker.filter(|_| is_alone) {
+            self.suspect(marker, &text.split_whitespace().collect::<Vec<_>>().join(" "), token);
         }
     }
 
@@ -207,16 +213,17 @@ impl<'a> SectionParser<'a> {
                 // In parentheses it is the heading of columns or values. In half of a pair, it may say which half it is.
                 if !self.boundary.is_in_parentheses() && (self.half.is_none() || self.half != direction) {
                     let fault = at(ScriptFault::UnreadMarker(text.to_owned()));
-                    self.suspect = Some(Suspect { fault, may_be_heading: !is_firm });
+                    self.suspect = Some(Suspect { fault, may_be_heading: !is_firm, has_remark: false });
                 }
             }
         }
     }
 
     /// Notes a part of a statement: a comment before it that looks like a marker is one.
-    fn statement_token(&mut self) {
+    fn statement_token(&mut self, token: Token) {
         self.has_statement = true;
-        if let Some(suspect) = self.suspect.take() {
+        let word = &self.text[token.start..token.end];
+        if let Some(suspect) = self.suspect.take().filter(|suspect| !suspect.has_remark || undoes(word)) {
             self.unread.get_or_insert(suspect.fault);
         }
     }

@@ -130,6 +130,13 @@ fn a_comment_that_looks_like_a_marker_counts_before_a_statement() {
         assert_eq!(unread(&format!("-- Up\nSELECT 1;\n{marker}\n\nSELECT 2;\n"), None), Some(3), "{marker}");
         assert_eq!(unread(&format!("SELECT 1\n{marker}\nSELECT 2"), None), Some(2), "{marker}");
     }
+    for heading in [
+        "-- //@UNDO\n-- SQL to undo the change goes here.",
+        "-- Rollback:\n-- removes what was made",
+        "/*\n * Down\n */",
+    ] {
+        assert_eq!(unread(&format!("SELECT 1;\n{heading}\nDROP TABLE t;\n"), None), Some(2), "{heading}");
+    }
     assert_eq!(unread("--liquibase formatted sql\n\n--changeset me:1\nSELECT 1;\n", None), Some(1));
     assert_eq!(unread("SELECT 1;\n-- Rollback\nSELECT 2;\n-- Down:\nSELECT 3;\n", None), Some(2));
 }
@@ -146,6 +153,9 @@ fn a_comment_that_looks_like_a_marker_may_be_a_remark() {
         "SELECT 1; /* Down */ SELECT 2;\n",
         "/* Down\nDROP TABLE t;\n*/\nSELECT 1;\n",
         "/*\n-- Down\n*/\nSELECT 1;\n",
+        "-- Rollback:\n-- restore the backup of the night\nALTER TABLE t ADD a int;\n",
+        "-- Rollback:\n-- none\nDROP TABLE t;\n",
+        "/*\n * Scale the readings down\n */\nSELECT 1;\n",
         "CREATE TRIGGER a AFTER INSERT ON t BEGIN\n-- Rollback\nSELECT 1;\nEND;\n",
     ] {
         assert_eq!(unread(text, None), None, "{text}");
