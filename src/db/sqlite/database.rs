@@ -22,13 +22,16 @@ use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Database, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
 use crate::db::engine_error::{EngineError, EngineErrorKind};
-use crate::db::script::classify::Keywords;
+use crate::db::script::classify::{Keywords, TransactionControl};
 use crate::durable::LockGuard;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 
 /// Steps of SQLite's virtual machine between two checks of the clock.
 const STEPS_BETWEEN_CHECKS: i32 = 1000;
+
+/// Begins the transaction of one statement, as the engine would do by itself.
+const BEGIN_STATEMENT: &str = "BEGIN IMMEDIATE";
 
 /// Yields the statements that drop all temporary objects. What belongs to a table may be gone with it.
 const TEMPORARY_OBJECTS: &str = "SELECT 'DROP ' || type || ' IF EXISTS temp.\"' || replace(name, '\"', '\"\"') || '\"' \
@@ -182,18 +185,49 @@ impl SqliteDatabase {
             }
             let Some(mut statement) = statement.map_err(engine_error)? else { return Ok(()) };
             self.sets_session |= changes.sets_session;
-            let is_checked = self.is_in_transaction && self.checks_foreign_keys;
-            if is_checked {
-                self.foreign_keys.prepare(&self.connection, &changes)?;
+            let is_checked = self.checks_foreign_keys;
+            // A statement without a transaction gets one, so that its effect can be checked before it is kept.
+            let may_violate = !changes.tables.is_empty() || changes.is_of_everything();
+            let is_alone = is_checked && may_violate && self.connection.is_autocommit();
+            if is_alone {
+                self.foreign_keys.begin();
+                self.connection.execute_batch(BEGIN_STATEMENT).map_err(engine_error)?;
             }
-            let names = || table_names(&self.connection).map_err(engine_error);
-            let before = if is_checked && changes.alters { Some(names()?) } else { None };
-            let mut rows = statement.raw_query();
-            while rows.next().map_err(engine_error)?.is_some() {}
-            if let Some(before) = before {
-                self.foreign_keys.rename(&before, &names()?);
+            let mut work = || {
+                if is_checked {
+                    self.foreign_keys.prepare(&self.connection, &changes)?;
+                }
+                let names = || table_names(&self.connection).map_err(engine_error);
+                let before = if is_checked && changes.alters { Some(names()?) } else { None };
+                let mut rows = statement.raw_query();
+                while rows.next().map_err(engine_error)?.is_some() {}
+                drop(rows);
+                if let Some(before) = before {
+                    self.foreign_keys.rename(&before, &names()?);
+                }
+                if is_alone { self.foreign_keys.compare(&self.connection) } else { Ok(()) }
+            };
+            let result = work();
+            if is_alone && !self.connection.is_autocommit() {
+                let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+                self.connection.execute_batch(end).map_err(engine_error)?;
             }
+            result?;
         }
+    }
+
+    /// Follows a transaction that a section makes itself: what it may violate is compared before its end.
+    fn follow_transaction(&mut self, statement: &str) -> Result<(), EngineError> {
+        if self.is_in_transaction || !self.checks_foreign_keys {
+            return Ok(());
+        }
+        let words = Keywords::of(Dialect::Sqlite, statement);
+        match words.transaction_control(Dialect::Sqlite) {
+            Some(_) if self.connection.is_autocommit() => self.foreign_keys.begin(),
+            Some(TransactionControl::Ends) if !words.rolls_back() => self.foreign_keys.compare(&self.connection)?,
+            _ => {}
+        }
+        Ok(())
     }
 }
 
@@ -305,7 +339,7 @@ impl Database for SqliteDatabase {
         if is_vacuum {
             self.connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 1).map_err(engine_error)?;
         }
-        let result = self.run_all(statement);
+        let result = self.follow_transaction(statement).and_then(|()| self.run_all(statement));
         if is_vacuum {
             self.connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0).map_err(engine_error)?;
         }

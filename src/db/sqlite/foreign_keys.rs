@@ -278,18 +278,19 @@ fn violations(connection: &Connection, key: &Key, condition: &str) -> rusqlite::
     Ok(State::Violations(found))
 }
 
-/// Returns the number of rows that violate the key now and did not before. Rows of a table that was rebuilt and that
-/// have no key of their own are known by their values only.
+/// Returns the number of rows that violate the key now and did not before. A row that refers to something else than before
+/// is a new one, and so is a row that has got the number of one that is gone. Rows of a table that was rebuilt are known by
+/// their values only.
 fn count_new(before: &[Row], now: &[Row], is_rebuilt: bool) -> usize {
     let counted = |rows: &[Row]| {
         let mut counts = BTreeMap::new();
         for row in rows {
-            *counts.entry(if is_rebuilt { row.values } else { row.identity }).or_insert(0_usize) += 1;
+            *counts.entry((if is_rebuilt { 0 } else { row.identity }, row.values)).or_insert(0_usize) += 1;
         }
         counts
     };
     let before = counted(before);
-    let more = |(row, count): (&u64, &usize)| count.saturating_sub(before.get(row).copied().unwrap_or(0));
+    let more = |(row, count): (&(u64, u64), &usize)| count.saturating_sub(before.get(row).copied().unwrap_or(0));
     counted(now).iter().map(more).sum()
 }
 
@@ -340,7 +341,10 @@ fn violated(key: &Key, count: usize) -> EngineError {
     error(format!(
         "foreign key violated: {rows} {table} {refer} to rows of {parent} that do not exist, and did not before"
     ))
-    .with_hint(format!("correct the rows in the migration; `PRAGMA foreign_key_check({table})` lists them"))
+    .with_hint(format!(
+        "correct the rows in the migration; `PRAGMA foreign_key_check({table})` lists them; `-- haul: foreign-keys=on` enforces \
+         keys at once, with their ON DELETE and ON UPDATE"
+    ))
 }
 
 fn broken(key: &Key) -> EngineError {

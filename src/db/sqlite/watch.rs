@@ -41,22 +41,22 @@ impl Changes {
             Insert { table_name } | Update { table_name, .. } | Delete { table_name } if is_main => {
                 let is_schema = ["sqlite_master", "sqlite_schema"].contains(&table_name);
                 self.writes_schema |= is_schema;
-                self.tables.extend(Some(table_name.to_lowercase()).filter(|_| !is_schema));
+                self.tables.extend(Some(folded(table_name)).filter(|_| !is_schema));
             }
             DropTable { table_name } => {
                 self.is_definition = true;
                 if is_main {
-                    self.tables.insert(table_name.to_lowercase());
-                    self.dropped.insert(table_name.to_lowercase());
+                    self.tables.insert(folded(table_name));
+                    self.dropped.insert(folded(table_name));
                 }
             }
             CreateTable { table_name } | CreateIndex { table_name, .. } | DropIndex { table_name, .. } => {
                 self.is_definition = true;
-                self.tables.extend(Some(table_name.to_lowercase()).filter(|_| is_main));
+                self.tables.extend(Some(folded(table_name)).filter(|_| is_main));
             }
             AlterTable { database_name, table_name } => {
                 (self.is_definition, self.alters) = (true, true);
-                self.tables.extend(Some(table_name.to_lowercase()).filter(|_| database_name == "main"));
+                self.tables.extend(Some(folded(table_name)).filter(|_| database_name == "main"));
             }
             CreateTrigger { .. }
             | DropTrigger { .. }
@@ -81,6 +81,11 @@ impl Changes {
             _ => {}
         }
     }
+}
+
+/// SQLite takes names for equal whose ASCII letters differ in case only.
+fn folded(name: &str) -> String {
+    name.to_ascii_lowercase()
 }
 
 /// Notes what is prepared on a connection while it is asked to.

@@ -143,3 +143,41 @@ fn keys_that_one_file_makes_are_known_to_the_next_files_of_the_run() {
         assert_eq!(db.applied().len(), 5);
     }
 }
+
+#[test]
+fn what_is_kept_without_a_transaction_is_checked_first() {
+    let db = database("CREATE TABLE child (p INT REFERENCES parent)");
+    db.execute("INSERT INTO child VALUES (1), (2)");
+    for text in [
+        "DELETE FROM parent WHERE id = 2;",
+        "BEGIN;\nDELETE FROM parent WHERE id = 2;\nINSERT INTO parent VALUES (3, 'z');\nCOMMIT;",
+        "UPDATE child SET p = 9 WHERE p = 2;",
+    ] {
+        run(&db, &format!("-- haul: no-transaction\n{text}"), Some(ONE_ROW));
+        assert_eq!(
+            db.rows("SELECT group_concat(id) FROM parent UNION ALL SELECT group_concat(p) FROM child"),
+            ["1,2", "1,2"]
+        );
+    }
+    // Within a transaction, only its end counts.
+    let text = "BEGIN;\nDELETE FROM parent WHERE id = 2;\nDELETE FROM child WHERE p = 2;\nCOMMIT;\nVACUUM;\nDELETE FROM child;\n\
+                BEGIN;\nDELETE FROM parent;\nROLLBACK;";
+    run(&db, &format!("-- haul: no-transaction\n{text}"), None);
+    assert_eq!(db.rows("SELECT group_concat(id) FROM parent"), ["1"]);
+}
+
+#[test]
+fn a_row_that_refers_to_something_else_is_a_new_violation() {
+    let old = "CREATE TABLE child (id INTEGER PRIMARY KEY, p INT REFERENCES parent); PRAGMA foreign_keys = OFF; \
+               INSERT INTO child VALUES (3, 77)";
+    run(&database(old), "UPDATE child SET p = 88;", Some(ONE_ROW));
+    run(&database(old), "DELETE FROM child;\nINSERT INTO child VALUES (3, 88);", Some(ONE_ROW));
+    run(&database(old), "UPDATE child SET id = id;\nINSERT INTO child VALUES (4, 1);", None);
+}
+
+#[test]
+fn names_are_compared_as_the_engine_compares_them() {
+    let db = database("CREATE TABLE \"ÄB\" (id INTEGER PRIMARY KEY); CREATE TABLE child (p REFERENCES \"Äb\")");
+    db.execute("INSERT INTO \"ÄB\" VALUES (1); INSERT INTO child VALUES (1)");
+    run(&db, "DELETE FROM \"Äb\";", Some("foreign key violated: 1 row of child"));
+}
