@@ -39,7 +39,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::migration::escaped;
+use crate::migration::{escaped, redacted};
 
 /// Migrate stores in bulk: offline, in parallel, with proof that nothing was lost
 #[derive(Parser)]
@@ -111,11 +111,12 @@ fn refuse(error: &clap::Error) -> u8 {
     u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE)
 }
 
-/// Bytes that are no text stay: the message shows each as `U+FFFD`.
+/// Returns the word as it is shown: without the password of a URL. Bytes that are no text stay: the message shows each as
+/// `U+FFFD`.
 fn shown_word(word: OsString) -> OsString {
     let mut shown = Vec::with_capacity(word.len());
     for chunk in word.as_bytes().utf8_chunks() {
-        shown.extend_from_slice(escaped(chunk.valid()).as_bytes());
+        shown.extend_from_slice(escaped(&redacted(chunk.valid())).as_bytes());
         shown.extend_from_slice(chunk.invalid());
     }
     OsString::from_vec(shown)
@@ -129,6 +130,7 @@ mod tests {
     fn a_word_that_is_no_text_is_shown_without_what_drives_a_terminal() {
         let shown = shown_word(OsString::from_vec(b"x\xe2\x80\xae\nerror: forged\xff\x1b[1m".to_vec()));
         assert_eq!(shown.as_bytes(), b"x\\u{202e}\\u{a}error: forged\xff\\u{1b}[1m");
+        assert_eq!(shown_word("--url=postgres://me:k3y@h/x".into()), "--url=postgres://me:***@h/x");
     }
 
     #[test]

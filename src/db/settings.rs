@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::hooks::HookSettings;
 use crate::durable::{DiskError, open_named_file};
-use crate::migration::Error;
+use crate::migration::{Error, redacted};
 
 /// The name of the file, which is read from the working directory.
 pub const SETTINGS_FILE: &str = "haul.toml";
@@ -111,6 +111,8 @@ impl DbSettings {
         let mut settings = Self::parse(text).map_err(|what| unreadable(path, &what))?;
         if settings.env.remove(name).is_none() {
             let names: Vec<_> = settings.env.into_keys().collect();
+            // A URL that stands in the wrong place may have a password.
+            let name = redacted(name);
             let next = match names.is_empty() {
                 true => format!("add it: [db.env.{name}] with database = \"…\""),
                 false => format!("name one of these: {}", names.join(", ")),
