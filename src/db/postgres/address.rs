@@ -98,6 +98,7 @@ impl Address {
         let variable = |name: &str| variables.get(name);
         add_service(&mut parameters, variable)?;
         parameters.add_environment(variable);
+        parameters.require_names()?;
         Self::of(&parameters)
     }
 

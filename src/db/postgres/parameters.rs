@@ -61,10 +61,24 @@ impl Parameters {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Adds what is not set yet.
+    /// Fails if the user or the database was written and is empty, and nothing else names it. The server would take the
+    /// database that is named like the user.
+    pub fn require_names(&self) -> Result<(), Error> {
+        for (name, what) in [("dbname", "it names an empty database"), ("user", "it names an empty user")] {
+            if self.0.get(name).is_some_and(String::is_empty) {
+                return Err(unreadable(what, "write it, or leave out what stands for it to take the default of libpq"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds what is not set yet, or is empty.
     pub fn add_missing(&mut self, others: impl IntoIterator<Item = (&'static str, String)>) {
         for (name, value) in others {
-            self.0.entry(name).or_insert(value);
+            let known = self.0.entry(name).or_default();
+            if known.is_empty() {
+                *known = value;
+            }
         }
     }
 
@@ -106,6 +120,12 @@ impl Parameters {
         for (name, value) in values.into_iter().filter(|(_, value)| !value.is_empty()) {
             found.set(name, text_of(value)?)?;
         }
+        // What is written and empty is probably a variable without a value.
+        for (name, is_written) in [("user", authority.contains('@')), ("dbname", rest.is_empty() || !path.is_empty())] {
+            if is_written {
+                found.0.entry(name).or_default();
+            }
+        }
         for (name, value) in [("host", hosts), ("port", ports)] {
             if value.bytes().any(|byte| byte != b',') {
                 found.set(name, value)?;
@@ -138,7 +158,11 @@ impl Parameters {
             let Some((name, value)) = rest.split_once('=') else {
                 return Err(unreadable("a word has no value", "write host=HOST dbname=DATABASE user=USER"));
             };
+            let is_apart = value.starts_with(char::is_whitespace);
             let (value, after) = first_value(value.trim_start())?;
+            if is_apart && value.contains('=') {
+                return Err(unreadable("a word has no value", "write host=HOST dbname=DATABASE user=USER"));
+            }
             found.set_behind(is_secret, name.trim_end(), value)?;
             is_secret |= name.trim_end() == PASSWORD;
             rest = after.trim_start();
@@ -150,6 +174,9 @@ impl Parameters {
     fn check(self) -> Result<Self, Error> {
         if self.get("host").is_some_and(|hosts| !hosts.split(',').all(is_host)) {
             return Err(unreadable("a host has a character that no host name has", ESCAPES));
+        }
+        if self.get("user").is_some_and(|user| user.contains(':')) {
+            return Err(unreadable("the user holds a :, so a part of it seems to be the password", FORM));
         }
         let is_port = |port: &str| port.is_empty() || port.parse::<u16>().is_ok_and(|port| port > 0);
         if self.get("port").is_some_and(|ports| !ports.split(',').all(is_port)) {

@@ -39,6 +39,9 @@ impl SqliteFile {
         let text = url.strip_prefix(SCHEME).unwrap_or(url);
         let text = text.strip_prefix(FILE_SCHEME).unwrap_or(text);
         let (path, query) = text.split_once('?').unwrap_or((text, ""));
+        if let Some((what, next)) = slip(path) {
+            return Err(unreadable(what, next));
+        }
         let path = path.strip_prefix("//").unwrap_or(path);
         let path = decoded(path).ok_or_else(|| unreadable("a % is not followed by two hexadecimal digits", FORM))?;
         if path.is_empty() || path == ":memory:" {
@@ -90,6 +93,35 @@ impl SqliteFile {
     }
 }
 
+/// Returns what makes a path one that nobody has meant, and what to write instead. Escapes such as `%23` are meant.
+fn slip(path: &str) -> Option<(&'static str, &'static str)> {
+    const QUOTES: [char; 2] = ['\'', '"'];
+    const UNFILLED: [&str; 3] = ["${", "$(", "{{"];
+    let name = path.trim_start_matches('/');
+    if path.chars().any(char::is_control) || path.trim() != path {
+        return Some(("the path begins or ends with a blank, or has a line end", "remove it; a space is %20"));
+    }
+    if path.starts_with(QUOTES) || path.ends_with(QUOTES) {
+        return Some(("the path is in quotes", "remove them; in a name they are %22 and %27"));
+    }
+    if UNFILLED.iter().any(|mark| path.contains(mark)) {
+        return Some(("a variable in the path was not filled in", "give it a value; in a name, $ is %24 and { is %7B"));
+    }
+    if path.contains('#') || path.ends_with(';') {
+        return Some(("the path has a # or ends with ;", "remove it; in a name they are %23 and %3B"));
+    }
+    if path.ends_with('/') && !name.is_empty() {
+        return Some(("it names a directory", "name a file"));
+    }
+    if path.starts_with("~/") || path.starts_with("//~/") {
+        return Some(("haul does not know what ~ stands for", "write the whole path"));
+    }
+    if path.starts_with("///.") && (name.starts_with("./") || name.starts_with("../")) {
+        return Some(("three slashes begin a path at the root", "write sqlite:./PATH for one that begins here"));
+    }
+    None
+}
+
 /// Reads a parameter. Returns true if it allows no change.
 fn is_read_only(word: &str) -> Result<bool, Error> {
     match word.split_once('=') {
@@ -133,6 +165,23 @@ mod tests {
         {
             assert!(of(url).is_err(), "{url}");
         }
+        for (url, what) in [
+            ("sqlite:x.db ", "with a blank"),
+            ("sqlite:x.db\n", "a line end"),
+            ("sqlite:\"x.db\"", "in quotes"),
+            ("sqlite:${DB}", "not filled in"),
+            ("sqlite:{{ db }}.db", "not filled in"),
+            ("sqlite:x.db#1", "a #"),
+            ("sqlite:x.db;", "ends with ;"),
+            ("sqlite:data/", "a directory"),
+            ("sqlite:~/x.db", "~"),
+            ("sqlite:///./x.db", "three slashes"),
+            ("sqlite:///../x.db", "three slashes"),
+        ] {
+            let error = of(url).unwrap_err().to_string();
+            assert!(error.contains(what), "{url}: {error}");
+        }
+        assert_eq!(of("sqlite:a%23b;c%20").unwrap().0, "sqlite:a#b;c ");
         assert!(of("sqlite:a?cache=shared").unwrap_err().to_string().ends_with("the parameter cache"));
     }
 

@@ -90,6 +90,63 @@ fn an_empty_name_is_an_error_and_the_default_is_not_created_unasked() {
 }
 
 #[test]
+fn a_path_that_nobody_has_meant_is_an_error() {
+    let db = Db::sqlite();
+    db.write("1_a.sql", "CREATE TABLE a (a INT);");
+    for url in [
+        "sqlite:x.db ",
+        "sqlite:x.db\n",
+        "sqlite:\"x.db\"",
+        "sqlite:${DB}",
+        "sqlite:x.db#1",
+        "sqlite:x.db;",
+        "sqlite:///./x.db",
+    ] {
+        let done = run_at(&db, url, "migrate").expect(2);
+        assert!(done.stderr.contains("the URL of the database cannot be read"), "{url}: {}", done.stderr);
+    }
+    assert_eq!(files(&db), [""; 0]);
+}
+
+#[test]
+fn a_user_or_database_that_is_written_and_empty_is_an_error() {
+    let db = Db::sqlite();
+    for (url, what) in [
+        ("postgres://me:pw@127.0.0.1:1/", "an empty database"),
+        ("postgres://me@127.0.0.1:1/app?dbname=", "an empty database"),
+        ("postgres://", "an empty database"),
+        ("postgres://:pw@127.0.0.1:1/app", "an empty user"),
+        ("host=127.0.0.1 port=1 user=me dbname=", "an empty database"),
+        ("host=127.0.0.1 port=1 user= dbname=app", "a word has no value"),
+    ] {
+        let mut command = db.command("migrate");
+        command.env("DATABASE_URL", url).env_remove("PGDATABASE").env_remove("PGUSER");
+        let done = Done::of(command.output().unwrap()).expect(2);
+        assert!(done.stderr.contains(what), "{url}: {}", done.stderr);
+    }
+    // Elsewhere it may be named.
+    let mut command = db.command("status");
+    command.env("DATABASE_URL", "postgres://127.0.0.1:1/").env("PGDATABASE", "app").env("PGUSER", "me");
+    assert!(Done::of(command.output().unwrap()).expect(75).stderr.contains("me@127.0.0.1:1/app"));
+}
+
+#[test]
+fn a_password_in_a_wrong_place_is_not_shown() {
+    let db = Db::sqlite();
+    let url = "postgres://me:s3cret@127.0.0.1:1/db";
+    for words in [
+        vec!["status", url],
+        vec!["status", "--env", url],
+        vec!["status", "--databse", url],
+        vec!["status", "--database", "postgres://me%3As3cret@127.0.0.1:1/db"],
+        vec!["status", "--database", "user=me:s3cret host=127.0.0.1 port=1"],
+    ] {
+        let texts = Done::of(db.command("").args(&words).output().unwrap()).expect(2).texts();
+        assert!(!texts.contains("s3cret"), "{words:?}: {texts}");
+    }
+}
+
+#[test]
 fn no_part_of_a_password_is_shown() {
     let db = Db::sqlite();
     for password in ["first@second", "fir/st@second", "a:b@second", "p@ss:second", "x@second/z", "1?second", "1/second"]
