@@ -200,6 +200,8 @@ impl Keywords {
             "ATTACH" => Some("ATTACH"),
             "DETACH" => Some("DETACH"),
             _ if is_pragma("JOURNAL_MODE") => Some("PRAGMA journal_mode"),
+            _ if is_pragma("SYNCHRONOUS") => Some("PRAGMA synchronous"),
+            _ if is_pragma("WAL_CHECKPOINT") => Some("PRAGMA wal_checkpoint"),
             _ if is_pragma("FOREIGN_KEYS") => Some("PRAGMA foreign_keys"),
             _ => None,
         }
@@ -212,6 +214,16 @@ impl Keywords {
             ("CREATE", "INDEX" | "UNIQUE") if is_concurrent => Some("CREATE INDEX CONCURRENTLY"),
             ("DROP", "INDEX") if is_concurrent => Some("DROP INDEX CONCURRENTLY"),
             ("REINDEX", _) if is_concurrent => Some("REINDEX CONCURRENTLY"),
+            ("REINDEX", _)
+                if self.0.iter().take(3).any(|word| ["SCHEMA", "DATABASE", "SYSTEM"].contains(&word.as_str())) =>
+            {
+                Some("REINDEX of a schema or database")
+            }
+            ("ALTER", "TABLE")
+                if self.0.iter().any(|word| word == "DETACH") && self.0.iter().any(|word| word == "CONCURRENTLY") =>
+            {
+                Some("DETACH PARTITION CONCURRENTLY")
+            }
             ("CREATE", "DATABASE") => Some("CREATE DATABASE"),
             ("DROP", "DATABASE") => Some("DROP DATABASE"),
             ("CREATE", "TABLESPACE") => Some("CREATE TABLESPACE"),
@@ -313,6 +325,15 @@ mod tests {
         assert_eq!(needs(Postgres, "VACUUM t"), Some("VACUUM"));
         assert_eq!(needs(Postgres, "CREATE INDEX i ON t (a)"), None);
         assert_eq!(needs(Sqlite, "PRAGMA main.journal_mode = WAL"), Some("PRAGMA journal_mode"));
+        assert_eq!(needs(Sqlite, "PRAGMA synchronous = OFF"), Some("PRAGMA synchronous"));
+        assert_eq!(needs(Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)"), Some("PRAGMA wal_checkpoint"));
+        for of_all in ["REINDEX SCHEMA public", "REINDEX (VERBOSE) DATABASE x", "REINDEX SYSTEM"] {
+            assert_eq!(needs(Postgres, of_all), Some("REINDEX of a schema or database"), "{of_all}");
+        }
+        assert_eq!(needs(Postgres, "REINDEX TABLE public"), None);
+        let detach = "ALTER TABLE IF EXISTS ONLY s.log DETACH PARTITION s.log_1 CONCURRENTLY";
+        assert_eq!(needs(Postgres, detach), Some("DETACH PARTITION CONCURRENTLY"));
+        assert_eq!(needs(Postgres, "ALTER TABLE log DETACH PARTITION log_1"), None);
         assert_eq!(needs(Sqlite, "pragma foreign_keys=off"), Some("PRAGMA foreign_keys"));
         assert_eq!(needs(Sqlite, "PRAGMA user_version = 3"), None);
         assert!(Keywords::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
