@@ -41,6 +41,8 @@ pub enum Destruction {
     DropDependents,
     /// `DROP OWNED`
     DropOwned,
+    /// `ALTER TYPE … DROP ATTRIBUTE`: columns of the type lose its values
+    DropAttribute,
 }
 
 impl fmt::Display for Destruction {
@@ -53,6 +55,7 @@ impl fmt::Display for Destruction {
             Self::TypeChange => "changes the type of a column",
             Self::DropDependents => "drops all that depends on an object, columns too",
             Self::DropOwned => "drops all objects of a role",
+            Self::DropAttribute => "drops an attribute of a type, with its values in all columns",
         })
     }
 }
@@ -273,6 +276,12 @@ impl Keywords {
                 Some(Destruction::DropDependents)
             }
             ("ALTER", "TABLE" | "FOREIGN") if self.drops_column() => Some(Destruction::DropColumn),
+            ("ALTER", "TYPE") if self.0.windows(2).any(|pair| pair == ["DROP", "ATTRIBUTE"]) => {
+                Some(Destruction::DropAttribute)
+            }
+            ("ALTER", "TYPE") if self.0.windows(2).any(|pair| pair == ["ALTER", "ATTRIBUTE"]) => {
+                Some(Destruction::TypeChange)
+            }
             ("ALTER", "TABLE" | "FOREIGN") if self.changes_type() => Some(Destruction::TypeChange),
             _ => None,
         }
@@ -376,6 +385,10 @@ mod tests {
             ("DROP EXTENSION hstore CASCADE;", Some(DropDependents)),
             ("DROP FUNCTION f(int) CASCADE", Some(DropDependents)),
             ("DROP OWNED BY app", Some(DropOwned)),
+            ("ALTER TYPE s.pair DROP ATTRIBUTE IF EXISTS b", Some(DropAttribute)),
+            ("ALTER TYPE pair ADD ATTRIBUTE c int, DROP ATTRIBUTE b CASCADE", Some(DropAttribute)),
+            ("ALTER TYPE pair ALTER ATTRIBUTE b TYPE bigint CASCADE", Some(TypeChange)),
+            ("ALTER TYPE pair RENAME ATTRIBUTE a TO b", None),
             ("DROP TYPE mood", None),
             ("DROP TYPE mood RESTRICT", None),
             ("DROP TYPE \"cascade\"", None),
