@@ -83,8 +83,8 @@ fn hint(code: &SqlState) -> Option<&'static str> {
             "another session holds a lock on that table: run again when it is done, or raise `-- haul: lock-timeout`"
         }
         "57014" => {
-            "if a statement_timeout ended it: raise the one that the file sets; against one of this role or database, begin the \
-             file with SET LOCAL statement_timeout = 0, or lift it with ALTER ROLE or ALTER DATABASE … SET"
+            "if a statement_timeout of this role or database ended it, begin the file with SET LOCAL statement_timeout = 0, or \
+             lift it with ALTER ROLE or ALTER DATABASE … SET; if the file sets one, raise it there"
         }
         "42501" => "give this role the privilege, or run as the owner",
         "25006" => "the database or this session is read-only: connect to the primary, or as a role that may write",

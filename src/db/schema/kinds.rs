@@ -390,8 +390,8 @@ WHERE (c.relrowsecurity OR c.relforcerowsecurity) AND {schemas} AND NOT EXISTS (
     (
         "statistics",
         r#"SELECT format('%I.%I', n.nspname, o.stxname) COLLATE "C", pg_get_statisticsobjdef(o.oid) ||
-    CASE WHEN o.stxstattarget >= 0 THEN format(E';\nALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, o.stxname,
-    o.stxstattarget) ELSE '' END, {address}
+    COALESCE((SELECT format(E';\nALTER STATISTICS %I.%I SET STATISTICS %s', n.nspname, o.stxname, v) FROM
+    (SELECT to_jsonb(o)->>'stxstattarget' AS v) t WHERE v::int >= 0), ''), {address}
 FROM pg_statistic_ext o JOIN pg_namespace n ON n.oid = o.stxnamespace
 WHERE {schemas} AND NOT EXISTS (SELECT {extension} o.oid) ORDER BY 1"#,
     ),
