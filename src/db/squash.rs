@@ -141,8 +141,9 @@ fn require_all_in_schema(made: &Made) -> Result<(), Error> {
         );
     }
     if let Some((_, unread)) = made.schema.text.split_once(LEFT_OUT) {
+        let unread: Vec<_> = unread.lines().filter_map(|line| line.strip_prefix("-- ")).map(str::to_owned).collect();
         return refused(
-            format!("the dump does not have all that these migrations make: {}", unread.trim().replace('\n', " ")),
+            format!("the dump does not have all that these migrations make: {}", some(&unread)),
             "squash up to a version before them",
         );
     }

@@ -100,7 +100,7 @@ const BACKUP: &str = "check that nothing uses it any more; `haul db migrate --ba
 const INDEX: &str = "CREATE INDEX CONCURRENTLY, in a file of its own with `-- haul: no-transaction`";
 
 /// The rules about statements.
-pub(super) const STATEMENTS: [StatementRule; 25] = [
+pub(super) const STATEMENTS: [StatementRule; 26] = [
     StatementRule {
         rule: rule("drop-table", Warning, "drops a table and its rows", BACKUP),
         finds: |s| {
@@ -124,9 +124,17 @@ pub(super) const STATEMENTS: [StatementRule; 25] = [
             "leave CASCADE out, and drop what depends on it by name",
         ),
         finds: |s| {
-            let others = ["TABLE", "FOREIGN", "SCHEMA", "DATABASE", "OWNED", "INDEX"];
-            s.is_up() && s.words.at(0) == "DROP" && s.words.has(&["CASCADE"]) && !others.contains(&s.words.at(1))
+            let others = ["TABLE", "SCHEMA", "DATABASE", "OWNED", "INDEX"];
+            s.is_up()
+                && s.words.at(0) == "DROP"
+                && s.words.has(&["CASCADE"])
+                && !others.contains(&s.words.at(1))
+                && !s.words.begins(&["DROP", "FOREIGN", "TABLE"])
         },
+    },
+    StatementRule {
+        rule: rule("drop-attribute", Warning, "drops an attribute of a type, with its values in all columns", BACKUP),
+        finds: |s| s.is_up() && s.words.begins(&["ALTER", "TYPE"]) && s.words.has(&["DROP", "ATTRIBUTE"]),
     },
     StatementRule {
         rule: rule("drop-column", Warning, "drops a column and its data", BACKUP),

@@ -84,7 +84,7 @@ fn hint(code: &SqlState) -> Option<&'static str> {
         }
         "57014" => {
             "if a statement_timeout of this role or database ended it, begin the file with SET LOCAL statement_timeout = 0, or \
-             lift it with ALTER ROLE or ALTER DATABASE … SET"
+             lift it with ALTER ROLE or ALTER DATABASE … SET; if the file sets one, raise it there"
         }
         "42501" => "give this role the privilege, or run as the owner",
         "25006" => "the database or this session is read-only: connect to the primary, or as a role that may write",

@@ -23,11 +23,16 @@ pub fn left_out(changes: Vec<Change>, patterns: &[String]) -> (Vec<Change>, Vec<
 fn is_part_of(change: &Change, partition: &str) -> bool {
     let Some((kind, name)) = change.object.split_once(' ') else { return false };
     match kind {
-        "table" | "partition" => name == partition,
-        "constraint" | "trigger" | "policy" | "rule" => {
+        "table" | "partition" | "security" | "clustering" | "identity" => name == partition,
+        "constraint" | "trigger" | "policy" | "rule" | "column" => {
             name.strip_prefix(partition).is_some_and(|rest| rest.starts_with('.'))
         }
-        "index" => change.lines.iter().any(|line| line.contains(&format!(" ON {partition} "))),
+        "index" => {
+            let is_on =
+                |line: &String| [" ON ", " ON ONLY "].iter().any(|on| line.contains(&format!("{on}{partition} ")));
+            change.lines.iter().any(is_on)
+        }
+        "comment" => name.ends_with(&format!(" {partition}")) || name.contains(&format!(" {partition}.")),
         _ => false,
     }
 }

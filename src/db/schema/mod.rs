@@ -3,11 +3,12 @@
 //! Each object is one block: a comment with its kind and name, then the SQL that creates it. Blocks are in an order in
 //! which they can run: kinds of objects in the order of their use, objects of one kind by name, and what an object
 //! depends on before it. Owners and privileges are left out because they differ between installations; haul's own
-//! tables and the objects of extensions are left out too. Kinds of PostgreSQL that are not read are counted at the end
-//! of the text.
+//! tables and the objects of extensions are left out too. Objects of PostgreSQL that are not read are named at the end of
+//! the text, and what needs one of them is a comment.
 
 mod dependencies;
 mod diff;
+mod kinds;
 mod left_out;
 mod object;
 mod order;

@@ -5,7 +5,7 @@
 pub(super) struct Object {
     /// The kind and name: `table public.users`.
     pub title: String,
-    /// What names the object for its dependencies; empty if nothing depends on it and its kind comes after what it needs.
+    /// What names the object for its dependencies; empty if they are not looked at.
     pub address: String,
     /// The SQL that creates it.
     pub sql: String,

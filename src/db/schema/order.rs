@@ -4,16 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::object::Object;
 
-/// The objects in an order in which they can be created, and those that had to come earlier than their kind does.
-pub(super) struct Ordered {
-    pub objects: Vec<Object>,
-    /// Titles of objects that others needed.
-    pub earlier: Vec<String>,
-}
-
 /// Keeps the order of `objects`, but moves what an object needs before it. `needs` has pairs of addresses: an object, and
 /// one that it depends on. In a circle the given order decides.
-pub(super) fn ordered(objects: Vec<Object>, needs: &[(String, String)]) -> Ordered {
+pub(super) fn ordered(objects: Vec<Object>, needs: &[(String, String)]) -> Vec<Object> {
     let mut by_address: HashMap<&str, usize> = HashMap::new();
     for (index, object) in objects.iter().enumerate() {
         by_address.entry(&object.address).or_insert(index);
@@ -26,7 +19,6 @@ pub(super) fn ordered(objects: Vec<Object>, needs: &[(String, String)]) -> Order
     }
     edges.values_mut().for_each(|needed| needed.sort_unstable());
     let mut order = Vec::with_capacity(objects.len());
-    let mut earlier = Vec::new();
     let mut is_seen = vec![false; objects.len()];
     for start in 0..objects.len() {
         // A path of objects with the next of their needs, because chains may be longer than the stack of calls.
@@ -37,39 +29,29 @@ pub(super) fn ordered(objects: Vec<Object>, needs: &[(String, String)]) -> Order
             }
             match edges.get(&index).and_then(|needed| needed.get(next)) {
                 Some(needed) => path.extend([(index, next + 1), (*needed, 0)]),
-                None => {
-                    order.push(index);
-                    if index > start {
-                        earlier.push(index);
-                    }
-                }
+                None => order.push(index),
             }
         }
     }
-    let earlier = earlier.into_iter().map(|index| objects[index].title.clone()).collect();
     let mut objects: Vec<_> = objects.into_iter().map(Some).collect();
-    Ordered { objects: order.into_iter().filter_map(|index| objects[index].take()).collect(), earlier }
+    order.into_iter().filter_map(|index| objects[index].take()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn titles(names: &[&str], needs: &[(&str, &str)]) -> (String, Vec<String>) {
+    fn titles(names: &[&str], needs: &[(&str, &str)]) -> String {
         let object = |name: &&str| Object { title: (*name).into(), address: (*name).into(), sql: String::new() };
         let needs: Vec<_> = needs.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-        let Ordered { objects, earlier } = ordered(names.iter().map(object).collect(), &needs);
-        (objects.into_iter().map(|object| object.title).collect(), earlier)
+        ordered(names.iter().map(object).collect(), &needs).into_iter().map(|object| object.title).collect()
     }
 
     #[test]
     fn needed_objects_come_first_and_the_others_stay() {
-        assert_eq!(titles(&["a", "b", "c", "d"], &[]), ("abcd".into(), vec![]));
-        assert_eq!(
-            titles(&["a", "b", "c", "d"], &[("a", "c"), ("c", "d")]),
-            ("dcab".into(), vec!["d".into(), "c".into()])
-        );
-        assert_eq!(titles(&["a", "b", "c"], &[("a", "b"), ("b", "a"), ("a", "x")]).0, "bac");
-        assert_eq!(titles(&["a", "b", "c"], &[("b", "a"), ("c", "a"), ("c", "b"), ("a", "a")]).0, "abc");
+        assert_eq!(titles(&["a", "b", "c", "d"], &[]), "abcd");
+        assert_eq!(titles(&["a", "b", "c", "d"], &[("a", "c"), ("c", "d")]), "dcab");
+        assert_eq!(titles(&["a", "b", "c"], &[("a", "b"), ("b", "a"), ("a", "x")]), "bac");
+        assert_eq!(titles(&["a", "b", "c"], &[("b", "a"), ("c", "a"), ("c", "b"), ("a", "a")]), "abc");
     }
 }

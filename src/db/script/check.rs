@@ -69,14 +69,19 @@ fn fault(dialect: Dialect, statement: &str, no_transaction: bool) -> Option<Scri
     words.refused_in_transaction(dialect).map(ScriptFault::RefusedInTransaction)
 }
 
-/// Finds commands of psql, which start with a backslash, and of sqlite3, which start with a dot.
+/// Finds commands of psql, which start with a backslash, of sqlite3, which start with a dot, and the one of mysql that
+/// its scripts have.
 fn shell_command(dialect: Dialect, statement: &str) -> Option<ScriptFault> {
     let backslash = Lexer::new(dialect, statement).find(|token| token.kind == TokenKind::Backslash);
     if let Some(token) = backslash {
         return Some(ScriptFault::ShellCommand(head(&statement[token.start..]), "psql"));
     }
+    let first = head(statement);
+    if first.eq_ignore_ascii_case("DELIMITER") {
+        return Some(ScriptFault::ShellCommand(first, "mysql"));
+    }
     let is_dot = dialect == Dialect::Sqlite && statement.starts_with('.');
-    is_dot.then(|| ScriptFault::ShellCommand(head(statement), "sqlite3"))
+    is_dot.then_some(ScriptFault::ShellCommand(first, "sqlite3"))
 }
 
 /// Returns the first word as it is written.
@@ -128,6 +133,8 @@ mod tests {
             (Dialect::Postgres, "\\i other.sql\nSELECT 1;", "\\i", "psql"),
             (Dialect::Postgres, "SELECT 1 \\gset", "\\gset", "psql"),
             (Dialect::Sqlite, ".mode box\nSELECT 1;", ".mode", "sqlite3"),
+            (Dialect::Sqlite, "DELIMITER //\nSELECT 1//", "DELIMITER", "mysql"),
+            (Dialect::Postgres, "delimiter $$\nSELECT 1$$", "delimiter", "mysql"),
         ] {
             for no_transaction in [false, true] {
                 let expected = ScriptFault::ShellCommand(command.into(), shell);

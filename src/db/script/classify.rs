@@ -41,6 +41,8 @@ pub enum Destruction {
     DropDependents,
     /// `DROP OWNED`
     DropOwned,
+    /// `ALTER TYPE … DROP ATTRIBUTE`: columns of the type lose its values
+    DropAttribute,
 }
 
 impl fmt::Display for Destruction {
@@ -53,6 +55,7 @@ impl fmt::Display for Destruction {
             Self::TypeChange => "changes the type of a column",
             Self::DropDependents => "drops all that depends on an object, columns too",
             Self::DropOwned => "drops all objects of a role",
+            Self::DropAttribute => "drops an attribute of a type, with its values in all columns",
         })
     }
 }
@@ -262,6 +265,8 @@ impl Keywords {
             "ATTACH" => Some("ATTACH"),
             "DETACH" => Some("DETACH"),
             _ if is_pragma("JOURNAL_MODE") => Some("PRAGMA journal_mode"),
+            _ if is_pragma("SYNCHRONOUS") => Some("PRAGMA synchronous"),
+            _ if is_pragma("WAL_CHECKPOINT") => Some("PRAGMA wal_checkpoint"),
             _ if is_pragma("FOREIGN_KEYS") => Some("PRAGMA foreign_keys"),
             _ => None,
         }
@@ -274,6 +279,16 @@ impl Keywords {
             ("CREATE", "INDEX" | "UNIQUE") if is_concurrent => Some("CREATE INDEX CONCURRENTLY"),
             ("DROP", "INDEX") if is_concurrent => Some("DROP INDEX CONCURRENTLY"),
             ("REINDEX", _) if is_concurrent => Some("REINDEX CONCURRENTLY"),
+            ("REINDEX", _)
+                if self.0.iter().take(3).any(|word| ["SCHEMA", "DATABASE", "SYSTEM"].contains(&word.as_str())) =>
+            {
+                Some("REINDEX of a schema or database")
+            }
+            ("ALTER", "TABLE")
+                if self.0.iter().any(|word| word == "DETACH") && self.0.iter().any(|word| word == "CONCURRENTLY") =>
+            {
+                Some("DETACH PARTITION CONCURRENTLY")
+            }
             ("CREATE", "DATABASE") => Some("CREATE DATABASE"),
             ("DROP", "DATABASE") => Some("DROP DATABASE"),
             ("CREATE", "TABLESPACE") => Some("CREATE TABLESPACE"),
@@ -323,6 +338,12 @@ impl Keywords {
                 Some(Destruction::DropDependents)
             }
             ("ALTER", "TABLE" | "FOREIGN") if self.drops_column() => Some(Destruction::DropColumn),
+            ("ALTER", "TYPE") if self.0.windows(2).any(|pair| pair == ["DROP", "ATTRIBUTE"]) => {
+                Some(Destruction::DropAttribute)
+            }
+            ("ALTER", "TYPE") if self.0.windows(2).any(|pair| pair == ["ALTER", "ATTRIBUTE"]) => {
+                Some(Destruction::TypeChange)
+            }
             ("ALTER", "TABLE" | "FOREIGN") if self.changes_type() => Some(Destruction::TypeChange),
             _ => None,
         }
@@ -375,6 +396,15 @@ mod tests {
         assert_eq!(needs(Postgres, "VACUUM t"), Some("VACUUM"));
         assert_eq!(needs(Postgres, "CREATE INDEX i ON t (a)"), None);
         assert_eq!(needs(Sqlite, "PRAGMA main.journal_mode = WAL"), Some("PRAGMA journal_mode"));
+        assert_eq!(needs(Sqlite, "PRAGMA synchronous = OFF"), Some("PRAGMA synchronous"));
+        assert_eq!(needs(Sqlite, "PRAGMA wal_checkpoint(TRUNCATE)"), Some("PRAGMA wal_checkpoint"));
+        for of_all in ["REINDEX SCHEMA public", "REINDEX (VERBOSE) DATABASE x", "REINDEX SYSTEM"] {
+            assert_eq!(needs(Postgres, of_all), Some("REINDEX of a schema or database"), "{of_all}");
+        }
+        assert_eq!(needs(Postgres, "REINDEX TABLE public"), None);
+        let detach = "ALTER TABLE IF EXISTS ONLY s.log DETACH PARTITION s.log_1 CONCURRENTLY";
+        assert_eq!(needs(Postgres, detach), Some("DETACH PARTITION CONCURRENTLY"));
+        assert_eq!(needs(Postgres, "ALTER TABLE log DETACH PARTITION log_1"), None);
         assert_eq!(needs(Sqlite, "pragma foreign_keys=off"), Some("PRAGMA foreign_keys"));
         assert_eq!(needs(Sqlite, "PRAGMA user_version = 3"), None);
         assert!(Keywords::of(Postgres, "COPY t (a) FROM STDIN").is_client_copy(Postgres));
@@ -429,6 +459,10 @@ mod tests {
             ("DROP EXTENSION hstore CASCADE;", Some(DropDependents)),
             ("DROP FUNCTION f(int) CASCADE", Some(DropDependents)),
             ("DROP OWNED BY app", Some(DropOwned)),
+            ("ALTER TYPE s.pair DROP ATTRIBUTE IF EXISTS b", Some(DropAttribute)),
+            ("ALTER TYPE pair ADD ATTRIBUTE c int, DROP ATTRIBUTE b CASCADE", Some(DropAttribute)),
+            ("ALTER TYPE pair ALTER ATTRIBUTE b TYPE bigint CASCADE", Some(TypeChange)),
+            ("ALTER TYPE pair RENAME ATTRIBUTE a TO b", None),
             ("DROP TYPE mood", None),
             ("DROP TYPE mood RESTRICT", None),
             ("DROP TYPE \"cascade\"", None),

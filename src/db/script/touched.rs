@@ -53,6 +53,8 @@ pub fn touched_tables(statement: &str) -> Touched {
         "COPY" => Some(words.names(false)),
         "DROP" if words.takes("TABLE") => Some(words.names(true)),
         "ALTER" if words.takes("TABLE") && !words.is("ALL") => Some(words.names(false)),
+        // Columns of a type lose the values of an attribute.
+        "ALTER" if words.is("TYPE") && words.has("ATTRIBUTE") => None,
         "DROP" | "ALTER" if WITHOUT_ROWS.iter().any(|kind| words.is(kind)) => return Touched::Tables(Vec::new()),
         "SET" if !SETTINGS_OF_NAMES.iter().any(|name| words.has(name)) => return Touched::Tables(Vec::new()),
         first if HARMLESS.contains(&first) => return Touched::Tables(Vec::new()),
@@ -188,6 +190,7 @@ mod tests {
             "DROP TABLE a CASCADE",
             "TRUNCATE a CASCADE",
             "DROP OWNED BY me",
+            "ALTER TYPE pair DROP ATTRIBUTE b",
             "DO $$ BEGIN DELETE FROM a; END $$",
             "SELECT empty_everything()",
             "CALL p()",

@@ -249,6 +249,42 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Flyway, Liquibase],
         Both("it/db/runs/repeatable", "a_repeatable_migration_runs_again_when_its_text_changes"),
     ),
+    ("folders of migrations", &[Flyway, Liquibase], Both("it/db/files", "folders_are_read_on_request")),
+    (
+        "newer files and those out of order are allowed by a setting",
+        &[Flyway, Sqlx, Goose],
+        Both("it/db/ledger", "settings_allow_out_of_order_and_newer"),
+    ),
+    ("COPY … FROM STDIN with its data", &[Flyway], Server("it/db/files", "copy_of_postgres_runs_with_its_data")),
+    (
+        "notices of the server are shown and logged",
+        &[Flyway],
+        Server("it/db/postgres_connections", "notices_of_the_server_are_in_the_summary_and_in_the_log"),
+    ),
+    (
+        "a database that does not exist is created on request only",
+        &[Sqlx, Dbmate],
+        Each(
+            ("it/db/named_databases", "a_file_that_does_not_exist_is_created_on_request_only"),
+            ("it/db/named_databases", "a_database_is_created_on_request_only"),
+        ),
+    ),
+    ("removes old backups", &[Spec], Both("it/db/backups", "clean_removes_what_haul_made_and_keeps_the_newest")),
+    (
+        "variables, service files and words of libpq",
+        &[Dbmate, GolangMigrate, Goose],
+        Server("it/db/postgres_connections", "words_and_variables_name_a_database_too"),
+    ),
+    (
+        "password files of libpq",
+        &[Dbmate, GolangMigrate, Goose],
+        Server("it/db/postgres_connections", "a_password_file_that_others_may_read_is_refused"),
+    ),
+    (
+        "several hosts, of which the wanted kind is chosen",
+        &[GolangMigrate, Goose],
+        Server("it/db/postgres_connections", "a_server_of_the_wanted_kind_is_chosen"),
+    ),
     ("seeds, by environment", &[Goose], Both("it/db/runs/seeds", "a_seed_runs_once_for_each_text")),
     ("no password is shown or stored", &[Spec], Both("it/db/bad_days", "no_password_is_left_anywhere")),
     ("a signal rolls back", &[Spec], Both("it/db/bad_days", "a_signal_rolls_the_migration_back")),
@@ -351,7 +387,7 @@ const LEFT_OUT: &[(&str, &[Source])] = &[
     ("preconditions, contexts, labels and tags", &[Liquibase]),
     ("migrations made from a schema that is declared, or from two databases", &[Flyway, Liquibase, Atlas]),
     ("versions of several parts", &[Flyway]),
-    ("creating, dropping and emptying whole databases", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate]),
+    ("dropping and emptying whole databases", &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate]),
     (
         "engines other than SQLite and PostgreSQL",
         &[Flyway, Liquibase, Sqlx, Dbmate, GolangMigrate, Goose, Refinery, Atlas],

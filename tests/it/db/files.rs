@@ -210,4 +210,10 @@ fn cascade_of_postgres_needs_consent() {
     db.write("2_b.sql", "DROP TYPE mood CASCADE;").run("migrate").expect(2);
     assert_eq!(db.rows("SELECT count(*) FROM information_schema.columns WHERE table_name = 'p'"), ["1"]);
     db.run("migrate --yes").expect(0);
+    // The values of an attribute are in columns, and go without CASCADE too.
+    db.execute("CREATE TYPE pair AS (a int, b int); CREATE TABLE q (p pair); INSERT INTO q VALUES ((1, 2))");
+    db.write("3_c.sql", "ALTER TYPE pair DROP ATTRIBUTE b;").run("migrate").expect(2);
+    assert_eq!(db.rows("SELECT (p).b FROM q"), ["2"]);
+    let told = db.run("migrate --yes").expect(0).stderr;
+    assert!(told.contains("drops an attribute of a type"), "{told}");
 }
