@@ -59,6 +59,10 @@ const NEEDS_OF_SQLITE: &str = "SELECT DISTINCT lower(\"table\") FROM pragma_fore
 const NEEDS_OF_POSTGRES: &str = "SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_constraint k \
                                  JOIN pg_catalog.pg_class c ON c.oid = k.confrelid JOIN pg_catalog.pg_namespace n ON n.oid = \
                                  c.relnamespace WHERE k.contype = 'f' AND k.conrelid = $1::text::pg_catalog.regclass";
+/// Selects the materialized views that have been filled, each after those that it may read.
+const FILLED_VIEWS_OF_POSTGRES: &str = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_class c JOIN \
+                                        pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND \
+                                        c.relispopulated ORDER BY c.oid";
 /// How values are written must not depend on the settings of this server: others read them.
 const FORMATS_OF_POSTGRES: &str = "SELECT pg_catalog.set_config('DateStyle', 'ISO, YMD', false), \
                                    pg_catalog.set_config('IntervalStyle', 'postgres', false), \
@@ -88,7 +92,19 @@ pub(super) fn rows_of(database: &mut dyn ReadDatabase, tables: &[FilledTable]) -
     if database.dialect() == Dialect::Postgres && !tables.is_empty() {
         database.query(FORMATS_OF_POSTGRES, &[])?;
     }
-    ordered(database, tables)?.into_iter().map(|table| rows_of_one(database, table)).collect()
+    let mut kept = Vec::with_capacity(tables.len());
+    for table in ordered(database, tables)? {
+        kept.push(rows_of_one(database, table)?);
+    }
+    if database.dialect() == Dialect::Postgres && !tables.is_empty() {
+        // They were filled when the tables had no rows yet.
+        let views = database.query(FILLED_VIEWS_OF_POSTGRES, &[])?.into_iter().flatten().map(Value::into_text);
+        kept.extend(views.map(|view| Kept {
+            title: format!("rows of {}", view.replace('"', "")),
+            sql: format!("REFRESH MATERIALIZED VIEW {view}"),
+        }));
+    }
+    Ok(kept)
 }
 
 /// Counts the rows, not far beyond `most`.
