@@ -18,6 +18,8 @@ pub struct Database {
     compared: String,
     /// The last version that it replaces.
     to: usize,
+    /// Whether the chain leaves rows, which belong into the squashed file.
+    leaves_rows: bool,
 }
 
 struct Table {
@@ -74,7 +76,10 @@ impl Database {
                 format!("ALTER TABLE {table} RENAME TO {}", self.tables[index].name)
             }
             9 => format!("PRAGMA user_version = {}", random.u16(..)),
-            _ => format!("INSERT INTO {table} DEFAULT VALUES;\nDELETE FROM {table}"),
+            _ => {
+                let end = if self.leaves_rows { String::new() } else { format!(";\nDELETE FROM {table}") };
+                format!("INSERT INTO {table} DEFAULT VALUES{end}")
+            }
         }
     }
 
@@ -101,25 +106,30 @@ impl Database {
 
     /// Returns what a new database holds after these files.
     fn made(&self, run: &mut Runner<'_>, files: &[(String, String)]) -> Result<String, String> {
-        run.shell("rm -rf other other.db* && mkdir other");
+        run.shell("rm -rf other other.* && mkdir other");
         for (name, text) in files {
             fs::write(run.work.join("other").join(name), text).expect("a file");
         }
         let mut text = String::new();
-        for line in ["db migrate --create --yes --dir other", "db dump"] {
+        let squash = format!("db squash --with-data --dir other --to {} --out other.sql", self.to);
+        for line in ["db migrate --create --yes --dir other", &squash, "db dump"] {
             let end = run.run(&format!("{line} --database sqlite:other.db"));
             if end.code != 0 {
                 return Err(format!("{line}: {}", end.text));
             }
             text = end.text;
         }
-        Ok(text)
+        // Rows and positions are not in a dump.
+        let squashed = fs::read_to_string(run.work.join("other.sql")).expect("a squashed file");
+        let body = squashed.split_once("\n-- Up\n").map(|(_, body)| body).unwrap_or_default();
+        Ok(format!("{text}\n{body}"))
     }
 }
 
 impl Model for Database {
     fn begin(&mut self, run: &mut Runner<'_>) {
         fs::create_dir(run.work.join("m")).expect("a directory");
+        self.leaves_rows = run.random.bool();
         (0..3).for_each(|_| drop(self.write_next(run)));
     }
 
@@ -130,7 +140,8 @@ impl Model for Database {
             _ => {
                 run.shell("rm -f out.sql");
                 self.to = run.random.usize(1..=self.chain.len());
-                let line = format!("db squash {DATABASE} --to {} --out out.sql", self.to);
+                let data = if self.leaves_rows { " --with-data" } else { "" };
+                let line = format!("db squash {DATABASE} --to {} --out out.sql{data}", self.to);
                 if run.random.bool() {
                     run.run_killed(&line);
                     return format!("killed: {line}");
@@ -162,7 +173,7 @@ impl Model for Database {
         let expected = self.made(run, &chain)?;
         let found = self.made(run, &[(format!("{:03}_squashed.sql", self.to), squashed.clone())])?;
         if found != expected {
-            return Err(format!("the squashed file of {} makes another schema", self.to));
+            return Err(format!("the squashed file of {} makes something else", self.to));
         }
         self.compared = squashed;
         Ok(())

@@ -12,7 +12,7 @@ use super::arguments::{LimitArgs, MigrationArgs, scope, version};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
-use crate::db::squash::{SquashRequest, squash, squashed_file_name};
+use crate::db::squash::{DataOf, SquashRequest, squash, squashed_file_name};
 use crate::db::{Dialect, Target, Version, write_new};
 use crate::durable::RealDisk;
 use crate::migration::Error;
@@ -34,6 +34,9 @@ pub struct SquashCommand {
     /// Leave out statements about privileges and owners, which a dump of the schema does not have
     #[arg(long)]
     without_privileges: bool,
+    /// Also hold the rows that the migrations leave, at most 10000 or those of the tables that are named
+    #[arg(long, value_name = "TABLES", num_args = 0..=1, require_equals = true, value_delimiter = ',')]
+    with_data: Option<Vec<String>>,
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
@@ -56,7 +59,8 @@ impl SquashCommand {
             None if is_given => Err(two_databases()),
             None => work.place.target.scratch(),
         };
-        let request = SquashRequest { to: self.to.clone(), without_privileges: self.without_privileges };
+        let request =
+            SquashRequest { to: self.to.clone(), without_privileges: self.without_privileges, data: self.data() };
         let options = self.limits.options(&work.place);
         let watch = Watch::start(self.output)?;
         let made = watch.run(scope(), |control| squash(&work.migrations, &request, &mut scratch, &options, control))?;
@@ -76,6 +80,14 @@ impl SquashCommand {
                 labels.len()
             ));
         })
+    }
+
+    fn data(&self) -> DataOf {
+        match self.with_data.as_deref() {
+            None => DataOf::None,
+            Some([]) => DataOf::All,
+            Some(tables) => DataOf::Named(tables.to_vec()),
+        }
     }
 
     fn given_databases(&self, dialect: Dialect) -> Result<Vec<Target>, Error> {

@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use backup_history::{BackupState, KnownBackup, known_backups};
-pub use chain::{Kept, Made};
 pub use file_state::{DestructiveStatement, FileState};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
 pub use migrate::MigrateRequest;

@@ -51,14 +51,14 @@ pub struct TenantRun {
 #[derive(Debug, Clone)]
 pub enum TenantEnd {
     /// Migrations or seeds were run.
-    Run(RunSummary),
+    Run(Box<RunSummary>),
     /// The ledger was changed: one text for each change.
     Recorded(Vec<String>),
 }
 
 impl From<RunSummary> for TenantEnd {
     fn from(end: RunSummary) -> Self {
-        Self::Run(end)
+        Self::Run(Box::new(end))
     }
 }
 
@@ -128,7 +128,7 @@ impl TenantRun {
     /// Returns the result of a run.
     pub(super) fn of(tenant: &Tenant, result: Result<TenantEnd, Error>) -> Self {
         let end = match result {
-            Ok(TenantEnd::Run(end)) => end,
+            Ok(TenantEnd::Run(end)) => *end,
             Ok(TenantEnd::Recorded(recorded)) => {
                 let outcome = if recorded.is_empty() { Outcome::NothingToDo } else { Outcome::Done };
                 return Self { recorded, ..Self::new(tenant, outcome) };

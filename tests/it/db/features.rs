@@ -199,6 +199,11 @@ const HAD: &[(&str, &[Source], Shown)] = &[
         &[Flyway, Atlas],
         Both("it/db/squash", "a_squashed_file_makes_the_schema_of_the_chain"),
     ),
+    (
+        "squash, with the rows of reference tables",
+        &[Atlas],
+        Both("it/db/squash", "rows_of_reference_tables_are_in_the_squashed_file_on_request"),
+    ),
     ("batches with a cursor", &[Spec], Both("it/db/batches", "a_backfill_touches_each_row_once")),
     (
         "batches go on behind their cursor",

@@ -11,6 +11,8 @@ on_both! {
     a_database_with_some_of_the_replaced_migrations_is_refused
     what_a_squash_would_lose_is_refused
     what_stays_besides_the_schema_is_in_the_squashed_file
+    rows_of_reference_tables_are_in_the_squashed_file_on_request
+    rows_that_a_squashed_file_does_not_make_again_are_refused
     a_squashed_file_is_squashed_again
     nothing_is_overwritten_and_the_database_is_not_touched
 }
@@ -205,6 +207,107 @@ fn large_objects_are_rows_that_a_squash_would_lose_on_postgres() {
     let db = Db::postgres();
     db.write("1_a.sql", "CREATE TABLE a (a INT);\nSELECT lo_from_bytea(0, 'x');\n");
     assert!(db.run("squash --to 1").expect(65).stderr.contains("leave rows in pg_largeobject"));
+}
+
+/// Tables that refer to each other in an order that is not that of their names, with values that are hard to write.
+fn reference_tables(db: &Db) {
+    let (number, odd, values) = match db.engine() {
+        Engine::Sqlite => (
+            "INTEGER PRIMARY KEY AUTOINCREMENT",
+            "a BLOB, b REAL, c, d INTEGER AS (id + 1)",
+            "INSERT INTO \"odd ones\" (a, b, c) VALUES (X'00ff', 0.1, 'it''s'), (NULL, 1e300, CAST(X'610062' AS TEXT)), ('t', \
+             -0.0, 7), (1, 9e999, '-- Down\n;');",
+        ),
+        Engine::Postgres => (
+            "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+            "a BYTEA, b FLOAT8, c TEXT[], d BIGINT GENERATED ALWAYS AS (id + 1) STORED, e TIMESTAMPTZ, f INTERVAL, g JSONB",
+            "SET datestyle = 'SQL, DMY';\nINSERT INTO \"odd ones\" (a, b, c, e, f, g) VALUES ('\\x00ff', 0.1, ARRAY['it''s', NULL, E'\\\\'], \
+             '02/01/2026 03:04:05.678901 UTC', '1 mon 2 days', '{\"a\": [1, \"\\n\"]}'), (NULL, 'NaN', '{}', NULL, NULL, NULL), (NULL, \
+             'Infinity', ARRAY[E'-- Down\n;'], 'infinity', NULL, NULL);\nCREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM countries;",
+        ),
+    };
+    db.write(
+        "1_a.sql",
+        &format!(
+            "CREATE TABLE z_currencies (id {number}, code TEXT NOT NULL UNIQUE);\nCREATE TABLE countries (name TEXT PRIMARY KEY, \
+             currency TEXT REFERENCES z_currencies (code), part_of TEXT REFERENCES countries (name));\nCREATE TABLE \"odd \
+             ones\" (id {number}, {odd});\n"
+        ),
+    );
+    db.write(
+        "2_b.sql",
+        &format!(
+            "-- haul: no-placeholders\nINSERT INTO z_currencies (code) VALUES ('EUR'), ('USD'), ('OLD');\nDELETE FROM z_currencies WHERE code = \
+             'OLD';\nINSERT INTO countries VALUES ('all ${{x}}', NULL, NULL), ('France', 'EUR', 'all ${{x}}');\n{values}\n"
+        ),
+    );
+}
+
+fn rows_of_reference_tables_are_in_the_squashed_file_on_request(db: &Db) {
+    reference_tables(db);
+    db.run("migrate").expect(0);
+    let told = db.run("squash --to 2").expect(65).stderr;
+    assert!(told.contains("leave rows in countries, odd ones, z_currencies") && told.contains("--with-data"), "{told}");
+    let told = db.run("squash --to 2 --with-data=countries,z_currencies").expect(65).stderr;
+    assert!(told.contains("leave rows in odd ones"), "{told}");
+    db.run("squash --to 2 --with-data").expect(0);
+    let text = std::fs::read_to_string(db.migrations().join("2_squashed.sql")).unwrap();
+    let new = other(db);
+    new.write("2_squashed.sql", &text);
+    assert_eq!(new.json("migrate", 0)["applied"], 1);
+    let ascii = match db.engine() {
+        Engine::Sqlite => {
+            "SELECT id, quote(a), typeof(a), quote(b), hex(c), typeof(c), d FROM \"odd ones\" ORDER BY id"
+        }
+        Engine::Postgres => "SELECT * FROM \"odd ones\" ORDER BY id",
+    };
+    let next = "INSERT INTO z_currencies (code) VALUES ('GBP')";
+    [db, &new].iter().for_each(|db| db.execute(next));
+    for sql in [ascii, "SELECT * FROM z_currencies ORDER BY id", "SELECT * FROM countries ORDER BY name"] {
+        assert_eq!(new.rows(sql), db.rows(sql), "{text}");
+    }
+    if db.engine() == Engine::Postgres {
+        assert_eq!(new.rows("SELECT * FROM counted"), ["2"]);
+    }
+    assert_eq!(
+        new.rows("SELECT id FROM z_currencies WHERE code = 'GBP'"),
+        ["4"],
+        "numbers go on behind those of the chain"
+    );
+    // A database with the chain records the file, and has nothing twice.
+    db.run("migrate").expect(0);
+    assert_eq!(
+        (db.applied(), db.rows("SELECT count(*) FROM countries")),
+        (vec!["2_squashed".into()], vec!["2".into()])
+    );
+}
+
+fn rows_that_a_squashed_file_does_not_make_again_are_refused(db: &Db) {
+    let trigger = match db.engine() {
+        Engine::Sqlite => "CREATE TRIGGER t AFTER INSERT ON a BEGIN INSERT INTO log VALUES (NEW.x); END;",
+        Engine::Postgres => {
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO log VALUES (NEW.x); RETURN NEW; END \
+             $$;\nCREATE TRIGGER t AFTER INSERT ON a FOR EACH ROW EXECUTE FUNCTION f();"
+        }
+    };
+    db.write(
+        "1_a.sql",
+        &format!("CREATE TABLE a (x INT);\nCREATE TABLE log (x INT);\n{trigger}\nINSERT INTO a VALUES (1);\n"),
+    );
+    let told = db.run("squash --to 1 --with-data").expect(65).stderr;
+    assert!(
+        told.contains("rows of ") && told.contains("log changed") && told.contains("nothing was written"),
+        "{told}"
+    );
+    let numbers = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 10001)";
+    db.write("1_a.sql", &format!("CREATE TABLE a (x INT);\nINSERT INTO a {numbers} SELECT x FROM n;\n"));
+    let told = db.run("squash --to 1 --with-data").expect(65).stderr;
+    assert!(
+        told.contains("more rows than a squashed file should hold, up to those of a") && told.contains("--with-data="),
+        "{told}"
+    );
+    assert!(!db.migrations().join("1_squashed.sql").exists());
+    db.run("squash --to 1 --with-data=a").expect(0);
 }
 
 fn a_squashed_file_is_squashed_again(db: &Db) {

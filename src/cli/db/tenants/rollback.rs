@@ -45,8 +45,8 @@ pub fn redo(
         Ok((versions.collect::<Vec<_>>(), selected(&plan, &newest, work)?))
     })?;
     for (versions, _) in looks.iter().flatten() {
-        let files = versions.iter().filter_map(|version| work.migrations.get(version));
-        files.map(|migration| migration.require_sound()).collect::<Result<(), _>>().map_err(Error::from)?;
+        let mut files = versions.iter().filter_map(|version| work.migrations.get(version));
+        files.try_for_each(|migration| migration.require_sound()).map_err(Error::from)?;
     }
     let looks = looks.into_iter().map(|look| look.map(|(_, names)| names)).collect();
     let what = "this rolls back, with the data that it holds, and applies again";

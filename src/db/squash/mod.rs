@@ -1,7 +1,14 @@
 //! Squashing: one file that makes the schema of many, with proof that it does (docs/source-sql.md, "Squashed files").
 
+mod kept;
+mod made;
+mod rows;
+
+pub use kept::Kept;
+pub use rows::DataOf;
+
 use super::dialect::Dialect;
-use super::runner::{Kept, Made, Runner, RunnerOptions};
+use super::runner::{Runner, RunnerOptions};
 use super::schema::changes;
 use super::script::classify::Keywords;
 use super::script::{Migration, Migrations, Replaced};
@@ -11,6 +18,7 @@ use super::version::Version;
 use crate::db::database::Database;
 use crate::migration::{Error, escaped};
 use crate::pipeline::Control;
+use made::Made;
 
 /// The maximum number of names in an error.
 const NAMES_MAX: usize = 5;
@@ -22,6 +30,8 @@ pub struct SquashRequest {
     pub to: Version,
     /// True if statements about privileges and owners may be lost.
     pub without_privileges: bool,
+    /// Whose rows the file holds too.
+    pub data: DataOf,
 }
 
 /// A squashed file, proved to make the schema of the migrations that it replaces.
@@ -63,7 +73,9 @@ pub fn squash(
         let (database, remove) = scratch()?;
         // The runner has the connection, which ends before the database is removed.
         let made = Runner::new(database, migrations, options.clone());
-        let made = made.and_then(|mut runner| runner.run_chain(&request.to, control));
+        let made = made.and_then(|mut runner| {
+            runner.run_chain(&request.to, control, |database, tables| Made::read(database, tables, &request.data))
+        });
         let removed = remove();
         made.and_then(|made| removed.map(|()| made))
     };
@@ -71,11 +83,15 @@ pub fn squash(
     require_all_in_schema(&before)?;
     let text = text_of(&name, &chain, &before);
     let squashed = Migrations::from_texts(migrations.dialect(), [(name.as_str(), text.as_str())]);
-    let after = run(squashed.map_err(|error| not_the_same(&error.to_string()))?)?;
+    let squashed = squashed.map_err(|error| not_the_same(&error.to_string()))?;
+    let after = run(squashed).map_err(|error| match error {
+        Error::Verification { what, .. } => not_the_same(&what),
+        other => other,
+    })?;
     let changes = changes(&before.schema.text, &after.schema.text);
     let names = changes.iter().map(|change| format!("{} {}", change.object, change.kind));
     let is_lost = |kept: &&Kept| !after.kept.contains(kept);
-    let lost = before.kept.iter().filter(is_lost).map(|kept| format!("{} lost", kept.title));
+    let lost = before.kept.iter().filter(is_lost).map(|kept| format!("{} changed", kept.title));
     let is_new = |kept: &&Kept| before.kept.iter().all(|known| known.title != kept.title);
     let new = after.kept.iter().filter(is_new).map(|kept| format!("{} added", kept.title));
     let differences: Vec<_> = names.chain(lost).chain(new).chain(after.filled.iter().cloned()).collect();
@@ -137,7 +153,15 @@ fn require_all_in_schema(made: &Made) -> Result<(), Error> {
     if !made.filled.is_empty() {
         return refused(
             format!("a squashed file has no rows, and these migrations leave rows in {}", some(&made.filled)),
-            "squash up to a version before them, or keep what fills tables in a migration behind it",
+            "squash up to a version before them, or keep what fills tables in a migration behind it; --with-data puts the rows \
+             of tables into the file",
+        );
+    }
+    if let Some(table) = &made.beyond {
+        return refused(
+            format!("these migrations leave more rows than a squashed file should hold, up to those of {table}"),
+            "name the tables whose rows belong into the file, as in --with-data=countries,currencies, and keep what fills the \
+             others in a migration behind it",
         );
     }
     if let Some((_, unread)) = made.schema.text.split_once(LEFT_OUT) {
@@ -160,12 +184,12 @@ fn text_of(name: &str, chain: &[&Migration], made: &Made) -> String {
     };
     let replaced: Vec<_> = chain.iter().map(replaced).collect();
     let kept = made.kept.iter().map(|kept| format!("\n-- {}\n{};\n", escaped(&kept.title), kept.sql));
+    let body = format!("{}{}", made.schema.text, kept.collect::<String>());
+    let directive = if body.contains("${") { "-- haul: no-placeholders\n" } else { "" };
     format!(
-        "-- Migration: {label}\n-- Makes the schema of the migrations that it replaces. Written by haul {}.\n{}\n-- Up\n{}{}",
+        "-- Migration: {label}\n-- Makes the schema of the migrations that it replaces. Written by haul {}.\n{}\n-- Up\n{directive}{body}",
         env!("CARGO_PKG_VERSION"),
-        replaced.join("\n"),
-        made.schema.text,
-        kept.collect::<String>()
+        replaced.join("\n")
     )
 }
 
