@@ -14,7 +14,7 @@ use crate::cli::table::Table;
 use crate::db::hooks::HookTime;
 use crate::db::runner::{DestructiveStatement, FileState, MigrateRequest, PendingMigration, Plan, RunSummary, Unclear};
 use crate::db::script::statement_preview;
-use crate::db::{Migration, Runner, RunnerOptions};
+use crate::db::{Dialect, Migration, Runner, RunnerOptions};
 use crate::migration::exit;
 
 #[derive(Serialize)]
@@ -25,6 +25,8 @@ struct DryRunEnd {
     repeatables: Vec<ShownFile>,
     hooks: Vec<ShownHook>,
     not_exercised: Vec<String>,
+    #[serde(skip)]
+    not_exercised_because: &'static str,
     first_pages_only: Vec<String>,
     unclear: Vec<Unclear>,
     rehearsal: Option<RunSummary>,
@@ -75,6 +77,10 @@ pub fn dry_run(
         repeatables,
         hooks,
         not_exercised: Vec::new(),
+        not_exercised_because: match work.place.target.dialect() {
+            Dialect::Sqlite => "it may change another file",
+            Dialect::Postgres => "it runs without a transaction",
+        },
         first_pages_only: Vec::new(),
         unclear: Vec::new(),
         rehearsal: None,
@@ -146,7 +152,7 @@ fn render(table: &mut Table, end: &DryRunEnd) {
         table.line(format_args!("rehearsed: {} succeeded, {} failed; nothing of it was kept", run.applied, run.failed));
     }
     for name in &end.not_exercised {
-        table.line(format_args!("not rehearsed: {name}, because it runs without a transaction"));
+        table.line(format_args!("not rehearsed: {name}, because {}", end.not_exercised_because));
     }
     for unclear in &end.unclear {
         table.line(format_args!("unclear: {}, because {}: {}", unclear.name, unclear.reason, unclear.error));

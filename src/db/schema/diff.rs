@@ -11,6 +11,9 @@ use crate::migration::unescaped;
 /// The maximum number of cells in the table that compares lines. Larger objects are shown in full, before and after.
 const CELLS_MAX: usize = 1 << 22;
 
+/// The title of a block that is no object: the text has it if there are functions.
+pub(super) const FOR_FUNCTIONS: &str = "setting check_function_bodies";
+
 /// An object that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Change {
@@ -55,6 +58,9 @@ fn blocks(text: &str) -> Vec<Block<'_>> {
     for part in text.split("\n\n-- ").filter(|part| !part.trim().is_empty()) {
         let part = part.strip_prefix("-- ").unwrap_or(part);
         let (title, body) = part.split_once('\n').unwrap_or((part, ""));
+        if title == FOR_FUNCTIONS {
+            continue;
+        }
         let body = body.trim_matches('\n');
         match numbers.entry(title) {
             Entry::Occupied(number) => {
@@ -140,6 +146,8 @@ mod tests {
             (&["+CREATE VIEW v;".to_owned()][..], &["-CREATE INDEX i;".to_owned()][..])
         );
         assert!(changes(after, after).is_empty() && changes("", "").is_empty());
+        let function = format!("-- {FOR_FUNCTIONS}\nSET check_function_bodies = off;\n\n-- function f()\nCREATE;\n");
+        assert_eq!(changes("", &function).len(), 1);
     }
 
     proptest! {

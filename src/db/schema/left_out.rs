@@ -51,10 +51,18 @@ mod tests {
             change("index p.j", "added", "+CREATE INDEX j ON p.log_20 USING btree (at);"),
             change("table p.log_20", "added", "+CREATE TABLE p.log_20"),
             change("partition p.log_1", "changed", "-FROM 1"),
+            change("index p.k", "added", "+CREATE INDEX k ON ONLY p.log_2 USING btree (at);"),
+            change("security p.log_2", "added", "+ENABLE ROW LEVEL SECURITY"),
+            change("column p.log_2.at", "added", "+SET STATISTICS 5"),
+            change("comment table column p.log_2.at", "added", "+COMMENT"),
+            change("comment table p.log_20", "added", "+COMMENT"),
         ];
         let (counted, left) = left_out(changes, &[]);
         let counted: Vec<_> = counted.iter().map(|change| &*change.object).collect();
-        assert_eq!(counted, ["index p.j", "table p.log_20", "partition p.log_1"]);
-        assert_eq!(left, ["added table p.log_2", "added partition p.log_2", "added index p.i"]);
+        assert_eq!(counted, ["index p.j", "table p.log_20", "partition p.log_1", "comment table p.log_20"]);
+        let left: Vec<_> = left.iter().map(|line| line.trim_start_matches("added ")).collect();
+        let of_partition = ["table p.log_2", "partition p.log_2", "index p.i", "index p.k", "security p.log_2"];
+        assert_eq!(left[..5], of_partition);
+        assert_eq!(left[5..], ["column p.log_2.at", "comment table column p.log_2.at"]);
     }
 }

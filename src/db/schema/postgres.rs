@@ -1,6 +1,7 @@
 //! Reads the schema of a PostgreSQL database from its catalogs.
 
 use super::dependencies::{comment_out, needs, unread};
+use super::diff::FOR_FUNCTIONS;
 use super::kinds::queries;
 use super::object::Object;
 use super::order::ordered;
@@ -45,7 +46,7 @@ fn all(database: &mut dyn ReadDatabase, tables: &Tables) -> Result<Vec<Object>, 
     if objects.iter().any(|object| object.title.starts_with("function ")) {
         // The body of a function may name a table or a function that comes after it.
         let sql = "SET check_function_bodies = off".to_owned();
-        objects.insert(0, Object { title: "setting check_function_bodies".into(), address: String::new(), sql });
+        objects.insert(0, Object { title: FOR_FUNCTIONS.into(), address: String::new(), sql });
     }
     let unread: Vec<_> = unread.iter().map(|(title, _)| format!("-- {}", escaped(title))).collect();
     if !unread.is_empty() {

@@ -250,7 +250,7 @@ impl Tables {
         let what = format!("the table {}, which records what is applied, is gone", self.ledger);
         let [_, log, cursors, files, schemas] = self.all();
         EngineError::new(EngineErrorKind::Unusable, what).with_hint(format!(
-            "restore it from a backup; or drop {log}, {cursors}, {files} and {schemas} too, and record what the schema has with \
+            "restore it from a backup; or drop those of {log}, {cursors}, {files} and {schemas} that are there, and record what the schema has with \
              `haul db baseline VERSION`"
         ))
     }

@@ -29,6 +29,8 @@ fn a_section_that_reaches_another_file_is_left_out() {
     let end = db.json("migrate --dry-run=execute", 0);
     assert_eq!((&end["not_exercised"], &end["unclear"][0]["name"]), (&json!(["1_a"]), &"2_b".into()));
     assert!(!db.path().join("other.db").exists());
+    let shown = db.run("migrate --dry-run=execute").expect(0).stdout;
+    assert!(shown.contains("not rehearsed: 1_a, because it may change another file"), "{shown}");
 }
 
 #[test]

@@ -366,6 +366,17 @@ fn on_postgres_a_dump_has_what_the_program_of_the_server_has() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
+fn on_postgres_a_copied_identity_column_has_the_options_of_its_type() {
+    let (db, other) = (Db::postgres(), another(Engine::Postgres));
+    // The server makes the sequence of the copy a bigint, with the limit of an int.
+    db.execute("CREATE TABLE a (id int GENERATED ALWAYS AS IDENTITY); CREATE TABLE b (LIKE a INCLUDING IDENTITY)");
+    let text = dump(&db);
+    other.execute(&text);
+    assert_eq!(dump(&other), text);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL"]
 fn on_postgres_a_dump_names_what_it_leaves_out() {
     let (db, other) = (Db::postgres(), another(Engine::Postgres));
     db.execute(
