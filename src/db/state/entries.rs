@@ -64,13 +64,15 @@ pub enum Outcome {
     BackedUp,
     /// A backup was removed. `name` is its file.
     BackupRemoved,
+    /// Old rows of the log were removed.
+    LogCleaned,
     /// A squashed file took the place of applied migrations in the ledger.
     Squashed,
     /// What the server said during an attempt, a line for each notice in `error`. The direction is `-`.
     Noticed,
 }
 
-const OUTCOMES: [(Outcome, &str); 16] = [
+const OUTCOMES: [(Outcome, &str); 17] = [
     (Outcome::Started, "started"),
     (Outcome::Running, "running"),
     (Outcome::Applied, "applied"),
@@ -85,6 +87,7 @@ const OUTCOMES: [(Outcome, &str); 16] = [
     (Outcome::Unlocked, "unlocked"),
     (Outcome::BackedUp, "backed_up"),
     (Outcome::BackupRemoved, "backup_removed"),
+    (Outcome::LogCleaned, "log_cleaned"),
     (Outcome::Squashed, "squashed"),
     (Outcome::Noticed, "noticed"),
 ];
@@ -151,7 +154,7 @@ impl LogEntry {
 }
 
 /// A row of the log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LogRow {
     /// The position in the order of events.
     pub id: i64,

@@ -16,7 +16,7 @@
 //! | | | `error` | with file, line and code; what an engine said, a line for each notice; what an event changed |
 //! | | | `owner`, `haul_version` | user, process and host; the version |
 //!
-//! Rows of the log are only appended, never changed and never removed.
+//! Rows of the log are only appended, never changed. Old ones are removed on request only.
 
 use crate::db::database::{Change, Database, LedgerName, ReadDatabase, Value};
 use crate::db::dialect::Dialect;

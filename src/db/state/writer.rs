@@ -106,6 +106,18 @@ impl<'a> StateWriter<'a> {
         Ok((insert(self.database, self.tables.log(), values), id))
     }
 
+    /// Removes rows of the log. All of them must be there.
+    pub fn delete_logged(&mut self, ids: &[i64]) -> Result<(), EngineError> {
+        const IDS_PER_STATEMENT: usize = 500;
+        let log = self.database.table_reference(self.tables.log());
+        for ids in ids.chunks(IDS_PER_STATEMENT) {
+            let list = ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+            let sql = format!("DELETE FROM {log} WHERE id IN ({list})");
+            self.make(&Change { sql, values: Vec::new() })?;
+        }
+        Ok(())
+    }
+
     /// Makes a change.
     pub fn make(&mut self, change: &Change) -> Result<(), EngineError> {
         let ledger = self.tables.ledger();

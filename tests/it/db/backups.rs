@@ -22,6 +22,7 @@ on_both! {
     the_output_says_how_it_is_restored
     a_run_that_changed_nothing_leaves_no_backup
     clean_removes_what_haul_made_and_keeps_the_newest
+    clean_removes_old_rows_of_the_log_that_nothing_needs
 }
 
 /// A table with rows, and a migration that drops it.
@@ -249,6 +250,27 @@ fn clean_removes_what_haul_made_and_keeps_the_newest(db: &Db) {
     assert_eq!(end["kept"][0]["state"], "changed");
     assert_eq!(backups(db).len(), 3);
     assert_eq!(db.json("clean --keep 1 --yes", 0)["removed"].as_array().unwrap().len(), 0);
+}
+
+fn clean_removes_old_rows_of_the_log_that_nothing_needs(db: &Db) {
+    people(db);
+    db.remove("002_gone.sql").write("002_b.sql", "SELECT * FROM nothing;\n").run("migrate").expect(1);
+    db.write("002_b.sql", "CREATE TABLE b (x INT);\n").run("migrate --backup required").expect(0);
+    db.execute("UPDATE haul_migrations_log SET started_at = '2020-01-01T00:00:00.000Z', finished_at = NULL");
+    db.run("clean").expect(2);
+    assert_eq!(db.json("clean --log-days 4000000 --yes", 0)["log_rows_removed"], 0);
+    let asked = db.run("clean --log-days 30").expect(2).stderr;
+    assert!(asked.contains("old rows of the log") && asked.contains("2 rows of the log from before 20"), "{asked}");
+    let outcomes = || db.rows("SELECT outcome FROM haul_migrations_log ORDER BY id");
+    assert_eq!(outcomes(), ["started", "applied", "started", "failed", "backed_up", "started", "applied"]);
+    assert_eq!(db.json("clean --log-days 30 --yes", 0)["log_rows_removed"], 2);
+    assert_eq!(outcomes(), ["started", "applied", "backed_up", "started", "applied", "log_cleaned"]);
+    // Nothing that haul needs is gone: the plan, the backup, the numbers.
+    assert_eq!(db.json("migrate", 0)["applied"], 0);
+    assert_eq!(db.json("clean --keep 1 --log-days 30 --yes", 0)["kept"].as_array().unwrap().len(), 1);
+    db.run("rollback --steps 1 --force --yes").expect(0);
+    let ids = db.rows("SELECT CAST(id AS TEXT) FROM haul_migrations_log ORDER BY id");
+    assert_eq!(ids[..6], ["1", "2", "5", "6", "7", "8"]);
 }
 
 #[test]

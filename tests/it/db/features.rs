@@ -276,6 +276,11 @@ const HAD: &[(&str, &[Source], Shown)] = &[
     ),
     ("removes old backups", &[Spec], Both("it/db/backups", "clean_removes_what_haul_made_and_keeps_the_newest")),
     (
+        "removes old rows of the log",
+        &[Spec],
+        Both("it/db/backups", "clean_removes_old_rows_of_the_log_that_nothing_needs"),
+    ),
+    (
         "variables, service files and words of libpq",
         &[Dbmate, GolangMigrate, Goose],
         Server("it/db/postgres_connections", "words_and_variables_name_a_database_too"),
