@@ -17,6 +17,7 @@ use super::lock::{self, Key};
 use super::notices::Notices;
 use super::pool::require_own_session;
 use super::query::{execute, has_table, query, quoted, with_literals};
+use super::reader::NAMES;
 use super::tls::Connector;
 use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Change, Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
@@ -40,6 +41,8 @@ const LEFTOVERS: &str = "pg_catalog.concat(CASE WHEN pg_catalog.pg_my_temp_schem
      WHEN EXISTS (SELECT FROM pg_catalog.pg_cursor() WHERE is_holdable) THEN 'CLOSE ALL; ' END, (SELECT \
      pg_catalog.string_agg('DEALLOCATE ' || pg_catalog.quote_ident(name) || '; ', '') FROM \
      pg_catalog.pg_prepared_statement() WHERE from_sql))";
+/// The same for a section that can only have left temporary objects.
+const TEMPORARY_OBJECTS: &str = "CASE WHEN pg_catalog.pg_my_temp_schema() <> 0 THEN 'DISCARD TEMP; ' END";
 /// Forgets the values of sequences, which cannot be asked for.
 const FORGET: &str = "DISCARD SEQUENCES; ";
 
@@ -89,8 +92,8 @@ pub struct PostgresDatabase {
     check: String,
     /// The statements that remove what the section has left in its session.
     leftovers: String,
-    /// True if a statement may have taken a lock for longer than its transaction.
-    may_have_locked: bool,
+    /// True if a statement may have left more than temporary objects.
+    may_have_left: bool,
     deadline: Option<Deadline>,
     /// The id of the transaction that was begun.
     transaction: Option<String>,
@@ -179,7 +182,7 @@ impl PostgresDatabase {
             unsent: String::new(),
             check: String::new(),
             leftovers: String::new(),
-            may_have_locked: false,
+            may_have_left: false,
             deadline: None,
             transaction: None,
         };
@@ -197,9 +200,10 @@ impl PostgresDatabase {
 
     /// Returns what yields the statements that remove what a section has left. The locks of an application are its own.
     fn leftovers_sql(&self) -> String {
-        match self.may_have_locked && self.address.is_some() {
-            true => format!("pg_catalog.concat({LEFTOVERS}, ({}))", lock::releases_query(&self.lock)),
-            false => LEFTOVERS.to_owned(),
+        match self.address {
+            _ if !self.may_have_left => TEMPORARY_OBJECTS.to_owned(),
+            Some(_) => format!("pg_catalog.concat({LEFTOVERS}, ({}))", lock::releases_query(&self.lock)),
+            None => LEFTOVERS.to_owned(),
         }
     }
 
@@ -241,7 +245,7 @@ impl PostgresDatabase {
     pub(super) fn reset_session(&mut self) -> Result<(), EngineError> {
         let found = self.field_of(&format!("{}UNLISTEN *; SELECT {}", self.reset_sql(), self.leftovers_sql()))?;
         self.leftovers = found.unwrap_or_default();
-        self.may_have_locked = false;
+        self.may_have_left = false;
         Ok(())
     }
 
@@ -292,7 +296,7 @@ impl ReadDatabase for PostgresDatabase {
     }
 
     fn begin_reading(&mut self) -> Result<(), EngineError> {
-        self.batch("BEGIN TRANSACTION READ ONLY; SET LOCAL search_path = ''")
+        self.batch(&format!("BEGIN TRANSACTION READ ONLY; {NAMES}"))
     }
 
     fn end_reading(&mut self) -> Result<(), EngineError> {
@@ -397,7 +401,7 @@ impl Database for PostgresDatabase {
         if !unsent.is_empty() {
             self.batch(&unsent)?;
         }
-        self.may_have_locked |= lock::may_lock(statement);
+        self.may_have_left |= lock::may_leave(statement);
         if let Some((command, data)) = copy_from_client(statement) {
             return copy_in(&mut self.client, command, &statement[data.clone()])
                 .map_err(|fault| fault.in_data(statement, data.start));
@@ -434,7 +438,7 @@ impl Database for PostgresDatabase {
             self.transaction.as_deref().unwrap_or_default(),
             fails(OTHER_TRANSACTION)
         );
-        self.may_have_locked = false;
+        self.may_have_left = false;
         Ok(())
     }
 

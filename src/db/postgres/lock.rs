@@ -131,9 +131,9 @@ pub fn is_held(keys: &[Key]) -> String {
     keys.iter().map(of).collect::<Vec<_>>().join(" AND ")
 }
 
-/// Returns true if a statement may take a lock for longer than its transaction. Most definitions and plain rows do not, and
-/// to look at all locks of the server after each of them would cost more than many of them do.
-pub fn may_lock(statement: &str) -> bool {
+/// Returns true if a statement may leave a lock, a cursor or a prepared statement in the session. Most definitions and plain
+/// rows do not, and to look for these after each of them would cost as much as many of them do.
+pub fn may_leave(statement: &str) -> bool {
     const DEFINITIONS: [&str; 7] = ["CREATE", "ALTER", "DROP", "COMMENT", "GRANT", "REVOKE", "INSERT"];
     let first = Lexer::new(Dialect::Postgres, statement).find(|token| !token.kind.is_trivia());
     let first = first.map_or("", |token| &statement[token.start..token.end]);
@@ -280,9 +280,9 @@ mod tests {
     }
 
     #[test]
-    fn definitions_and_plain_rows_take_no_lock_that_stays() {
+    fn definitions_and_plain_rows_leave_nothing() {
         for text in ["CREATE TABLE a (b int)", "-- one\n insert INTO a VALUES (1)", "ALTER TABLE a ADD c int"] {
-            assert!(!may_lock(text), "{text}");
+            assert!(!may_leave(text), "{text}");
         }
         let may = [
             "SELECT f()",
@@ -293,6 +293,6 @@ mod tests {
             "INSERT INTO a VALUES (pg_advisory_lock(1))",
             "UPDATE a SET b = f()",
         ];
-        assert!(may.into_iter().all(may_lock));
+        assert!(may.into_iter().all(may_leave));
     }
 }

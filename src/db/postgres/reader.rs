@@ -23,10 +23,13 @@ pub struct PostgresReader {
     encryption: Encryption,
 }
 
-/// With an empty search path, the catalog functions write every name with its schema. The savepoint brings back the path
-/// of the transaction.
-pub(super) const BEGIN_READING_NAMES: &str = "SAVEPOINT haul_reading; SET LOCAL search_path = ''";
-pub(super) const END_READING_NAMES: &str = "ROLLBACK TO SAVEPOINT haul_reading; RELEASE SAVEPOINT haul_reading";
+/// With an empty search path, the catalog functions write every name with its schema. To compile the queries would take the
+/// server longer than to run them; before version 11 it has no setting for that.
+pub(super) const NAMES: &str = "SET LOCAL search_path = ''; SELECT pg_catalog.set_config(name, 'off', true) FROM \
+     pg_catalog.pg_settings WHERE name = 'jit'";
+/// The savepoint brings back the settings of the transaction.
+pub(super) const SAVEPOINT: &str = "SAVEPOINT haul_reading";
+pub(super) const BACK_TO_SAVEPOINT: &str = "ROLLBACK TO SAVEPOINT haul_reading; RELEASE SAVEPOINT haul_reading";
 
 impl PostgresReader {
     /// Connects to the database.
@@ -64,11 +67,11 @@ impl ReadDatabase for PostgresReader {
     }
 
     fn begin_reading(&mut self) -> Result<(), EngineError> {
-        self.client.batch_execute(BEGIN_READING_NAMES).map_err(|error| engine_error(&error))
+        self.client.batch_execute(&format!("{SAVEPOINT}; {NAMES}")).map_err(|error| engine_error(&error))
     }
 
     fn end_reading(&mut self) -> Result<(), EngineError> {
-        self.client.batch_execute(END_READING_NAMES).map_err(|error| engine_error(&error))
+        self.client.batch_execute(BACK_TO_SAVEPOINT).map_err(|error| engine_error(&error))
     }
 
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::address::Address;
 use super::database::PostgresDatabase;
-use super::reader::{BEGIN_READING_NAMES, END_READING_NAMES};
+use super::reader::{BACK_TO_SAVEPOINT, NAMES, SAVEPOINT};
 use crate::db::backup::{Backup, BackupScope};
 use crate::db::database::{Change, Database, Encryption, LedgerName, Limits, LockHolder, ReadDatabase, Value};
 use crate::db::dialect::Dialect;
@@ -50,11 +50,11 @@ impl ReadDatabase for PostgresRehearsal {
     }
 
     fn begin_reading(&mut self) -> Result<(), EngineError> {
-        self.0.batch(BEGIN_READING_NAMES)
+        self.0.batch(&format!("{SAVEPOINT}; {NAMES}"))
     }
 
     fn end_reading(&mut self) -> Result<(), EngineError> {
-        self.0.batch(END_READING_NAMES)
+        self.0.batch(BACK_TO_SAVEPOINT)
     }
 
     fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {

@@ -29,7 +29,7 @@ pub(super) fn queries(tables: &Tables) -> Vec<(&'static str, String)> {
 const SCHEMAS: &str = r"n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'";
 
 /// Texts that several queries have.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
     // The dependency of an object on an extension, or also on another object that made it; an object id follows.
     ("{extension}", "FROM pg_depend d WHERE d.deptype = 'e' AND d.objid ="),
     ("{extended}", "FROM pg_depend d WHERE d.deptype IN ('e', 'i') AND d.objid ="),
@@ -42,6 +42,12 @@ const PARTS: [(&str, &str); 8] = [
     ("{enabling}", "WHEN 'D' THEN 'DISABLE' WHEN 'R' THEN 'ENABLE REPLICA'
         WHEN 'A' THEN 'ENABLE ALWAYS' ELSE 'ENABLE' END"),
     ("{modify}", "WHEN 'r' THEN 'READ_ONLY' WHEN 's' THEN 'SHAREABLE' ELSE 'READ_WRITE' END"),
+    // The compression of a column `a`. Before version 14 there is no such column, and the name means the outer one.
+    (
+        "{compression}",
+        r#"(SELECT (SELECT attcompression FROM pg_attribute own WHERE own.attrelid = a.attrelid AND own.attnum = a.attnum)
+        FROM (SELECT ''::"char" AS attcompression) before_version_14)"#,
+    ),
     // A table `c` that has columns of its parents which it does not have by itself.
     (
         "{inherits}",
@@ -412,13 +418,15 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_attribute 
         'PLAIN'
             WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END FROM pg_type t
             WHERE t.oid = a.atttypid AND t.typstorage <> a.attstorage) END,
-        CASE WHEN i.oid IS NULL THEN CASE to_jsonb(a)->>'attcompression' WHEN 'p' THEN 'SET COMPRESSION pglz' WHEN 'l' THEN 'SET COMPRESSION lz4'
-        END END,
+        CASE WHEN i.oid IS NULL THEN CASE {compression} WHEN 'p' THEN 'SET COMPRESSION pglz' WHEN 'l' THEN
+            'SET COMPRESSION lz4' END END,
         CASE WHEN a.attstattarget >= 0 THEN 'SET STATISTICS ' || a.attstattarget END,
         CASE WHEN i.oid IS NULL THEN 'SET (' || array_to_string(a.attoptions, ', ') || ')' END,
         CASE WHEN c.relkind = 'v' THEN (SELECT 'SET DEFAULT ' || pg_get_expr(f.adbin, f.adrelid) FROM pg_attrdef f
             WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum) END]) e WHERE e IS NOT NULL) s
 WHERE c.relkind IN ('r', 'p', 'm', 'v', 'i', 'I') AND a.attnum > 0 AND NOT a.attisdropped AND s.settings <> ''
+    AND (a.attstattarget >= 0 OR a.attoptions IS NOT NULL OR c.relkind = 'v' OR (a.attlen < 0 AND i.oid IS NULL AND
+    (a.attstorage <> (SELECT t.typstorage FROM pg_type t WHERE t.oid = a.atttypid) OR {compression} IN ('p', 'l'))))
     AND {schemas} AND COALESCE(i.relname, c.relname) NOT IN ({own}) AND NOT EXISTS (SELECT {extension}
     COALESCE(i.oid, c.oid))
 ORDER BY 1"#,
