@@ -74,7 +74,7 @@ impl KnownBackup {
         Some(Self::of(row)).filter(|found| found.state == BackupState::Kept)
     }
 
-    pub(super) fn of(row: &LogRow) -> Self {
+    fn of(row: &LogRow) -> Self {
         Self::find(row.name.clone(), row.checksum.clone().unwrap_or_default(), row.started_at.clone())
     }
 

@@ -106,7 +106,7 @@ impl<'a> StateWriter<'a> {
         Ok((insert(self.database, self.tables.log(), values), id))
     }
 
-    /// Removes rows of the log. All of them must be there.
+    /// Removes rows of the log.
     pub fn delete_logged(&mut self, ids: &[i64]) -> Result<(), EngineError> {
         const IDS_PER_STATEMENT: usize = 500;
         let log = self.database.table_reference(self.tables.log());
