@@ -49,6 +49,7 @@
         feature = "manifest",
         feature = "db-sqlite",
         feature = "db-postgres",
+        feature = "upgrade",
         feature = "cli"
     )),
     allow(dead_code, unused_imports, unused_macros)
@@ -135,6 +136,13 @@ mod space;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod space;
+#[cfg(feature = "upgrade")]
+#[cfg(not(feature = "internals"))]
+mod upgrade;
+#[cfg(feature = "upgrade")]
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod upgrade;
 
 pub mod engine {
     //! The engine moves batches from a reader over parallel converters to a writer, in order and within a memory budget. It

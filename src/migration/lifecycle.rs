@@ -17,6 +17,8 @@ use crate::pipeline::{Ended, Expected};
 pub enum Step {
     /// This stage is reached. It is durable as soon as the checkpoint names it.
     Reached(Stage),
+    /// What the caller asked for is done and durable; the next stage is not reached yet.
+    Paused,
     /// A stop was requested; what is done so far is kept.
     Stopped,
 }

@@ -302,6 +302,10 @@ impl<'a> Session<'a> {
                     assert!(stage > from, "a step leads to a later stage");
                     note("stage-reached", json!({ "stage": stage }))?;
                 }
+                Ok(Step::Paused) => {
+                    note("paused", json!({ "stage": from }))?;
+                    return Ok(Ended::Complete);
+                }
                 // Work deep inside of a step ends with the error of a stop.
                 Ok(Step::Stopped) | Err(Error::Stopped { .. }) => {
                     note("stopped", json!({ "stage": from }))?;

@@ -6,9 +6,9 @@
 
 mod backup;
 mod callers;
-mod connect;
+pub mod connect;
 mod database;
-mod errors;
+pub mod errors;
 mod file;
 mod foreign_keys;
 #[cfg(test)]

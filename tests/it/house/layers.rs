@@ -8,7 +8,7 @@ use super::sources::{Source, repository, sources};
 const LEVELS: [&[&str]; 7] = [
     &["cli"],
     &["observe"],
-    &["requiem"],
+    &["requiem", "upgrade"],
     &["space", "cas", "manifest", "db"],
     &["migration"],
     &["pipeline"],
