@@ -6,8 +6,10 @@
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
 //! | [`set`] | the files of a set, their tiers and shapes |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
+//! | [`cutover`] | phase 5: the switch of all files at once |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod cutover;
 pub mod definition;
 pub mod layout;
 pub mod plan;

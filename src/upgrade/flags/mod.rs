@@ -1,0 +1,5 @@
+//! Feature flags of an application.
+
+mod file;
+
+pub use file::FlagFile;
