@@ -6,11 +6,15 @@
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
 //! | [`set`] | the files of a set, their tiers and shapes |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
+//! | [`freeze`] | phase 1: backups and staging copies |
 //! | [`cutover`] | phase 5: the switch of all files at once |
+//! | [`flags`] | the file of the feature flags |
 //! | [`layout`] | the files below `migration/` |
 
 pub mod cutover;
 pub mod definition;
+pub mod flags;
+pub mod freeze;
 pub mod layout;
 pub mod plan;
 pub mod set;

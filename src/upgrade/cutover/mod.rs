@@ -1,4 +1,6 @@
 //! Phase 5: makes all new files live at once.
 
+pub mod exclusive;
+pub mod opened;
 pub mod side_files;
 pub mod switch;

@@ -1,5 +1,3 @@
-//! Feature flags of an application.
+//! Feature flags, which the application reads.
 
-mod file;
-
-pub use file::FlagFile;
+pub mod file;

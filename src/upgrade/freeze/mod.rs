@@ -1,0 +1,4 @@
+//! Phase 1: keeps writers out, makes verified backups, and the copies that the next phases work on.
+
+pub mod copies;
+pub mod writers;
