@@ -9,6 +9,7 @@
 //! | [`freeze`] | phase 1: backups and staging copies |
 //! | [`cutover`] | phase 5: the switch of all files at once |
 //! | [`flags`] | the file of the feature flags |
+//! | [`rollback`] | the way back to the backups |
 //! | [`layout`] | the files below `migration/` |
 
 pub mod cutover;
@@ -17,4 +18,5 @@ pub mod flags;
 pub mod freeze;
 pub mod layout;
 pub mod plan;
+pub mod rollback;
 pub mod set;
