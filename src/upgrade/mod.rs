@@ -4,11 +4,13 @@
 //! | part | holds |
 //! |---|---|
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
+//! | [`facts`] | private copies of databases, and the figures by which two states are compared |
 //! | [`set`] | the files of a set, their tiers and shapes |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`layout`] | the files below `migration/` |
 
 pub mod definition;
+pub mod facts;
 pub mod layout;
 pub mod plan;
 pub mod set;
