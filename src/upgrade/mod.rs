@@ -4,6 +4,7 @@
 //! | part | holds |
 //! |---|---|
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
+//! | [`facts`] | private copies of databases, and the figures by which two states are compared |
 //! | [`set`] | the files of a set, their tiers and shapes |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`freeze`] | phase 1: backups and staging copies |
@@ -14,6 +15,7 @@
 
 pub mod cutover;
 pub mod definition;
+pub mod facts;
 pub mod flags;
 pub mod freeze;
 pub mod layout;

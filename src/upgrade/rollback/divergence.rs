@@ -5,8 +5,9 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
-use super::statements::{TableShape, quoted};
+use super::statements::TableShape;
 use crate::migration::Error;
+use crate::upgrade::facts::quoted;
 
 /// Under which name the snapshot is attached.
 pub const SNAPSHOT: &str = "snapshot";

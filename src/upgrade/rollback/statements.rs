@@ -2,13 +2,10 @@
 
 use rusqlite::Connection;
 
+use crate::upgrade::facts::quoted;
+
 /// What stands in place of a value that may be a secret.
 const REDACTED: &str = "'[redacted]'";
-
-/// Returns a name as SQL writes it.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
 
 /// Returns an expression for the literal of a column: `quote()`, but with texts that hold a zero byte whole.
 fn literal(alias: &str, column: &str) -> String {
