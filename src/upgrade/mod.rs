@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
 //! | [`set`] | the files of a set, their tiers and shapes |
+//! | [`values`] | what SQL of an upgrade works with: instants, settings, views |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`layout`] | the files below `migration/` |
 
@@ -12,3 +13,4 @@ pub mod definition;
 pub mod layout;
 pub mod plan;
 pub mod set;
+pub mod values;
