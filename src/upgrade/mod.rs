@@ -6,6 +6,7 @@
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
 //! | [`facts`] | private copies of databases, and the figures by which two states are compared |
 //! | [`set`] | the files of a set, their tiers and shapes |
+//! | [`values`] | what SQL of an upgrade works with: instants, settings, views |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`freeze`] | phase 1: backups and staging copies |
 //! | [`cutover`] | phase 5: the switch of all files at once |
@@ -22,3 +23,4 @@ pub mod layout;
 pub mod plan;
 pub mod rollback;
 pub mod set;
+pub mod values;
