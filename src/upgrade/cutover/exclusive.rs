@@ -1,6 +1,6 @@
 //! The lock that keeps everybody out of a database while another file takes its name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -10,28 +10,54 @@ use crate::db::sqlite::connect;
 use crate::db::sqlite::errors::engine_error;
 use crate::migration::Error;
 
-/// Locks the database for its connection alone, and moves what is in its write-ahead log into the file. When the
-/// connection closes, it leaves all side files alone: by then they may be those of the file that has the name.
-///
-/// # Errors
-/// A temporary one if another connection does not end within `limit`; `next` is what to do about it.
-pub fn lock(path: &Path, limit: Duration, phase: &str, next: &str) -> Result<Connection, Error> {
-    let connection = connect::open_for_write(path)?;
-    let locked = || {
-        connection.busy_timeout(limit)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-        // In this mode the lock of the first transaction is kept, and with a write-ahead log it keeps readers out, too.
-        connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
-        connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")?;
-        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
-        connection.execute_batch("BEGIN EXCLUSIVE")?;
-        Ok::<_, rusqlite::Error>(busy != 0)
-    };
-    match locked() {
-        Ok(false) => Ok(connection),
-        Ok(true) => Err(in_use(path, phase, next, None)),
-        Err(error) if is_busy(&error) => Err(in_use(path, phase, next, Some(error))),
-        Err(error) => Err(engine_error(error).at(&connect::place(path))),
+/// A database that no other connection can read or write. When it drops, it leaves all side files alone: by then they may
+/// be those of the file that has the name.
+#[derive(Debug)]
+pub struct Exclusive {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Exclusive {
+    /// Locks the database for its connection alone.
+    ///
+    /// # Errors
+    /// A temporary one if another connection does not end within `limit`; `next` is the command to repeat.
+    pub fn lock(path: &Path, limit: Duration, phase: &str, next: &str) -> Result<Self, Error> {
+        let connection = connect::open_for_write(path)?;
+        let locked = || {
+            connection.busy_timeout(limit)?;
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            // In this mode the lock of the first transaction is kept, and with a write-ahead log it keeps readers out, too.
+            connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
+            connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")
+        };
+        match locked() {
+            Ok(()) => Ok(Self { connection, path: path.to_path_buf() }),
+            Err(error) if is_busy(&error) => Err(in_use(path, phase, next, Some(error))),
+            Err(error) => Err(engine_error(error).at(&connect::place(path))),
+        }
+    }
+
+    /// The connection that holds the lock.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The database.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves what is in the write-ahead log into the file, so that the log can be removed.
+    pub fn empty_log(&self) -> Result<(), Error> {
+        let emptied = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        match emptied {
+            Ok(0) => Ok(()),
+            // Nobody else can have it open.
+            Ok(_) => Err(in_use(&self.path, "checkpoint", "haul upgrade status", None)),
+            Err(error) => Err(engine_error(error).at(&connect::place(&self.path))),
+        }
     }
 }
 
@@ -57,7 +83,7 @@ mod tests {
 
     use super::*;
 
-    fn database(directory: &Path, mode: &str) -> std::path::PathBuf {
+    fn database(directory: &Path, mode: &str) -> PathBuf {
         let path = directory.join(format!("{mode}.db"));
         let connection = Connection::open(&path).unwrap();
         connection.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).unwrap();
@@ -65,8 +91,8 @@ mod tests {
         path
     }
 
-    fn take(path: &Path) -> Result<Connection, Error> {
-        lock(path, Duration::ZERO, "cutover", "haul upgrade cutover DIR")
+    fn take(path: &Path) -> Result<Exclusive, Error> {
+        Exclusive::lock(path, Duration::ZERO, "cutover", "haul upgrade cutover DIR")
     }
 
     #[test]
@@ -110,6 +136,7 @@ mod tests {
         let log = directory.path().join("wal.db-wal");
         assert!(fs::metadata(&log).unwrap().len() > 0);
         let held = take(&path).unwrap();
+        held.empty_log().unwrap();
         assert_eq!(fs::metadata(&log).unwrap().len(), 0);
         fs::write(directory.path().join("new"), "new").unwrap();
         fs::rename(directory.path().join("new"), &path).unwrap();

@@ -2,5 +2,6 @@
 
 pub mod exclusive;
 pub mod opened;
+pub mod set;
 pub mod side_files;
 pub mod switch;

@@ -1,0 +1,166 @@
+//! Takes the snapshot of a set: backups that are proved to hold what the plan saw, and staging copies of them.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::compare::difference;
+use super::copies::{back_up, file_sha256, reserve};
+use super::snapshot::{DatabaseSnapshot, SetSnapshot};
+use super::writers::Writers;
+use crate::durable::{Attributes, Disk, copy_file, parent_of, remove_tree};
+use crate::migration::{Error, check_stop};
+use crate::pipeline::StopToken;
+use crate::upgrade::cutover::side_files;
+use crate::upgrade::facts::{FileState, Snapshot, failed};
+use crate::upgrade::flags::file::FlagFile;
+use crate::upgrade::layout::Layout;
+use crate::upgrade::plan::{Baseline, MemberPlan, Mode, Plan};
+use crate::upgrade::set::Member;
+use crate::upgrade::values::{Values, register};
+
+/// The phase, in messages.
+pub const PHASE: &str = "freeze";
+/// Times of files have the resolution of the clock of the kernel. What is written later than this has a later time.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
+
+/// What a snapshot is taken of, and how.
+pub struct Freeze<'a> {
+    /// The disk.
+    pub disk: &'a dyn Disk,
+    /// Where the copies go.
+    pub layout: &'a Layout,
+    /// The run.
+    pub run_id: &'a str,
+    /// What the databases are expected to hold.
+    pub plan: &'a Plan,
+    /// Digest of the plan, in hexadecimal digits.
+    pub plan_digest: &'a str,
+    /// What SQL works with.
+    pub values: &'a Values,
+    /// How long a writer is waited for.
+    pub writer_wait: Duration,
+    /// The arguments of the verb, for messages: the directory.
+    pub place: &'a str,
+    /// Asks for an early end.
+    pub stop: &'a StopToken,
+    /// Runs the hooks of a name.
+    pub hook: &'a dyn Fn(&str) -> Result<(), Error>,
+}
+
+impl Freeze<'_> {
+    /// Freezes the set and takes its snapshot. The writers stay out until what is returned drops.
+    ///
+    /// # Errors
+    /// Then no copy is left, and writes are allowed again.
+    pub fn run(&self) -> Result<(SetSnapshot, Writers), Error> {
+        match self.attempt() {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                // The first error is the one to report; a copy that stays is replaced by the next attempt.
+                let _ = self.undo();
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes the copies, and allows writes again.
+    pub fn undo(&self) -> Result<(), Error> {
+        remove_tree(self.disk, &self.layout.backups(self.run_id))?;
+        remove_tree(self.disk, &self.layout.staging())?;
+        unfreeze(self.disk, self.layout)?;
+        (self.hook)("thaw")
+    }
+
+    fn attempt(&self) -> Result<(SetSnapshot, Writers), Error> {
+        FlagFile::change(self.disk, &self.layout.flags(), |flags| flags.writes_frozen = true)?;
+        (self.hook)("freeze")?;
+        (self.hook)("drain")?;
+        let members = &self.plan.members;
+        // Before any lock: the attributes are read from the open database.
+        for member in members {
+            reserve(self.disk, &self.layout.backup(self.run_id, &member.member), &member.member.path)?;
+        }
+        let paths = members.iter().map(|member| &*member.member.path);
+        let writers = Writers::hold(paths, self.writer_wait, PHASE, &self.command())?;
+        let mut snapshot = SetSnapshot::new(self.run_id, self.plan_digest.to_owned());
+        for member in members {
+            check_stop(self.stop)?;
+            snapshot.databases.push(self.database(member)?);
+        }
+        if self.plan.mode == Mode::Staged {
+            snapshot.databases.iter().zip(members).try_for_each(|(of, member)| self.stage(of, &member.member))?;
+        }
+        thread::sleep(CLOCK_TICK);
+        snapshot.write(self.disk, &self.layout.snapshot(self.run_id))?;
+        Ok((snapshot, writers))
+    }
+
+    fn command(&self) -> String {
+        format!("haul upgrade freeze {}", self.place)
+    }
+
+    fn database(&self, planned: &MemberPlan) -> Result<DatabaseSnapshot, Error> {
+        let Member { key, path, .. } = &planned.member;
+        let backup = self.layout.backup(self.run_id, &planned.member);
+        back_up(self.disk, path, &backup, self.stop)?;
+        let digest = file_sha256(self.disk, &backup, self.stop)?;
+        let baseline = measure(self.disk, &backup, self.values, self.stop)?;
+        if let Some(what) = difference(&planned.baseline, &baseline) {
+            return Err(Error::Verification {
+                what: format!("{PHASE}: {}: it is not what the plan saw: {what}", path.display()),
+                next: format!(
+                    "stop what writes to it, then run `haul upgrade plan {0}` and `{1}` again",
+                    self.place,
+                    self.command()
+                ),
+                source: None,
+            });
+        }
+        let live = FileState::of(path)?;
+        Ok(DatabaseSnapshot {
+            key: key.clone(),
+            path: path.clone(),
+            sha256: digest.sha256,
+            bytes: digest.bytes,
+            live,
+            baseline,
+        })
+    }
+
+    /// Makes the copy that the next phases work on. It has the bytes of the backup, so the checks of the backup hold for it.
+    fn stage(&self, of: &DatabaseSnapshot, member: &Member) -> Result<(), Error> {
+        let (backup, staged) = (self.layout.backup(self.run_id, member), self.layout.staged(member));
+        crate::durable::create_directory_durable(self.disk, parent_of(&staged))?;
+        side_files::remove(self.disk, &staged)?;
+        copy_file(self.disk, &backup, &staged, Attributes::Of(&backup), &|| self.stop.is_requested())?;
+        let copied = file_sha256(self.disk, &staged, self.stop)?;
+        if copied.sha256 != of.sha256 {
+            return Err(Error::Verification {
+                what: format!("{PHASE}: {}: the staging copy is not equal to the backup", staged.display()),
+                next: format!("check the device, for example with `dmesg`, then run `{}` again", self.command()),
+                source: None,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Allows writes again.
+pub fn unfreeze(disk: &dyn Disk, layout: &Layout) -> Result<(), Error> {
+    FlagFile::change(disk, &layout.flags(), |flags| flags.writes_frozen = false)
+}
+
+/// Measures a database in a private copy, and leaves no side files next to it: for files that nobody else has open.
+pub fn measure(disk: &dyn Disk, database: &Path, values: &Values, stop: &StopToken) -> Result<Baseline, Error> {
+    let copy = Snapshot::take(database, stop)?;
+    side_files::remove(disk, database)?;
+    measured(&copy, values)
+}
+
+/// Measures what a private copy holds.
+pub fn measured(copy: &Snapshot, values: &Values) -> Result<Baseline, Error> {
+    register(copy.connection(), values)?;
+    let baseline = Baseline::take(copy.connection()).map_err(failed(copy.path()))?;
+    Ok(Baseline { journal_mode: copy.journal_mode().to_owned(), ..baseline })
+}
