@@ -3,5 +3,5 @@
 mod baseline;
 mod model;
 
-pub use baseline::{Baseline, FtsState, ForeignKeyState, TableFacts};
-pub use model::{Block, Mode, MemberPlan, PhaseEstimate, Plan, PlanNote, PlannedStep, Prediction, StepState};
+pub use baseline::{Baseline, ForeignKeyState, FtsState, TableFacts};
+pub use model::{Block, MemberPlan, Mode, PhaseEstimate, Plan, PlanNote, PlannedStep, Prediction, StepState};
