@@ -8,11 +8,22 @@
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`hooks`] | commands of the operator |
 //! | [`configuration`] | the renaming of keys in a configuration file |
+//! | [`flags`] | feature flags, set one at a time |
+//! | [`monitor`] | phase 6: numbers and their limits |
+//! | [`cleanup`] | phase 7: removes what is over its time |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod cleanup;
 pub mod configuration;
 pub mod definition;
+pub mod flags;
 pub mod hooks;
+mod json_lines;
 pub mod layout;
+mod maintenance;
+pub mod monitor;
 pub mod plan;
+mod questions;
+pub mod request;
 pub mod set;
+pub mod values;
