@@ -81,7 +81,9 @@ fn json(value: ValueRef<'_>) -> Value {
         ValueRef::Integer(number) => number.into(),
         ValueRef::Real(number) => serde_json::Number::from_f64(number).map_or(Value::Null, Value::Number),
         ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
-        ValueRef::Blob(bytes) => serde_json::json!({ "blob": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),
+        ValueRef::Blob(bytes) => {
+            serde_json::json!({ "blob": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() })
+        }
     }
 }
 

@@ -153,7 +153,8 @@ impl Cleaning<'_> {
              INSERT INTO haul_expired SELECT rowid FROM {table} WHERE {expired}"
         );
         self.wrap(self.connection.execute_batch(&sql))?;
-        self.wrap(self.connection.query_row("SELECT count(*) FROM haul_expired", [], |row| row.get(0)))
+        let count = "SELECT count(*) FROM haul_expired";
+        Ok(self.wrap(self.connection.query_row(count, [], |row| row.get::<_, i64>(0)))?.unsigned_abs())
     }
 
     fn write_to(&self, writer: &mut ArchiveWriter<'_>, secret: &[String]) -> Result<(), Error> {
@@ -168,7 +169,13 @@ impl Cleaning<'_> {
         Ok(())
     }
 
-    fn write_rows(&self, writer: &mut ArchiveWriter<'_>, kind: &str, sql: &str, secret: &[String]) -> Result<(), Error> {
+    fn write_rows(
+        &self,
+        writer: &mut ArchiveWriter<'_>,
+        kind: &str,
+        sql: &str,
+        secret: &[String],
+    ) -> Result<(), Error> {
         let mut statement = self.wrap(self.connection.prepare(sql))?;
         let columns: Vec<_> = statement.column_names().into_iter().map(str::to_owned).collect();
         let mut rows = self.wrap(statement.query([]))?;
@@ -213,5 +220,130 @@ fn check_integrity(path: &Path) -> Result<(), Error> {
             next: "restore the database from the backup of the upgrade".into(),
             source: None,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::durable::RealDisk;
+    use crate::pipeline::{Silent, StopToken};
+    use crate::upgrade::values::AssumedZone;
+
+    const RULES: &str = r#"
+        name = "t"
+        from = "1"
+        to = "2"
+        group = []
+        secret-columns = ["logs.token"]
+
+        [[tier]]
+        name = "main"
+        [[tier.shape]]
+        name = "only"
+        table = "reports"
+
+        [[retention]]
+        table = "reports"
+        tier = "main"
+        expired = "haul_before(made, 30)"
+
+        [[retention]]
+        table = "logs"
+        tier = "main"
+        expired = "haul_before(made, 30)"
+        archive = "denied = 1"
+        summary = "SELECT count(*) AS rows FROM logs WHERE {expired}"
+    "#;
+
+    struct Place {
+        directory: tempfile::TempDir,
+        members: Vec<Member>,
+        values: Values,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("main.db");
+            let connection = Connection::open(&path).unwrap();
+            connection
+                .execute_batch(
+                    "CREATE TABLE reports(id INTEGER PRIMARY KEY, made TEXT);
+                     CREATE TABLE issues(id INTEGER PRIMARY KEY, report INTEGER REFERENCES reports(id) ON DELETE CASCADE);
+                     CREATE TABLE logs(id INTEGER PRIMARY KEY, made TEXT, denied INTEGER, token TEXT);
+                     WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500)
+                     INSERT INTO reports SELECT i, iif(i <= 2400, '2020-01-01 00:00:00', '2026-11-01 00:00:00') FROM n;
+                     INSERT INTO issues SELECT id, id FROM reports;
+                     INSERT INTO logs SELECT id, made, id <= 3, 'secret' FROM reports;
+                     CREATE TABLE haul_steps(name TEXT)",
+                )
+                .unwrap();
+            let member =
+                Member { key: "main.db".into(), path, tier: "main".into(), shape: "only".into(), is_primary: true };
+            let values = Values {
+                run_clock: "2026-11-20T00:00:00Z".parse().unwrap(),
+                zone: AssumedZone::default(),
+                inputs: BTreeMap::new(),
+                settings: BTreeMap::new(),
+            };
+            Self { directory, members: vec![member], values }
+        }
+
+        fn clean(&self, dry_run: bool, stop: &StopToken) -> Result<CleanupEnd, Error> {
+            let request = CleanupRequest {
+                disk: &RealDisk,
+                archives: self.directory.path().join("archives"),
+                definition: &toml::from_str(RULES).unwrap(),
+                members: &self.members,
+                values: &self.values,
+                drop_own_tables: true,
+                dry_run,
+            };
+            clean(&request, &Control { stop, observer: &Silent })
+        }
+
+        fn count(&self, table: &str) -> i64 {
+            let connection = Connection::open(&self.members[0].path).unwrap();
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        }
+    }
+
+    #[test]
+    fn what_is_over_its_time_goes_in_batches_with_what_hangs_on_it() {
+        let place = Place::new();
+        let end = place.clean(false, &StopToken::new()).unwrap();
+        assert_eq!((end.tables[0].expired, end.tables[0].deleted), (2400, 2400));
+        assert_eq!((place.count("reports"), place.count("issues"), place.count("logs")), (100, 100, 100));
+        assert_eq!(end.dropped, ["main.db: haul_steps"]);
+        let again = place.clean(false, &StopToken::new()).unwrap();
+        assert_eq!((again.tables[0].expired, again.tables[1].archive.clone()), (0, None));
+    }
+
+    #[test]
+    fn rows_are_archived_before_they_go_and_without_secrets() {
+        let place = Place::new();
+        let end = place.clean(false, &StopToken::new()).unwrap();
+        let archive = end.tables[1].archive.clone().unwrap();
+        let text = std::fs::read_to_string(&archive.path).unwrap();
+        assert_eq!((archive.rows, text.lines().count()), (4, 4));
+        assert!(text.contains(r#"{"summary":{"rows":2400}}"#) && !text.contains("secret"), "{text}");
+        check(&RealDisk, &archive).unwrap();
+        let damaged = Archive { bytes: archive.bytes + 1, ..archive };
+        assert!(check(&RealDisk, &damaged).unwrap_err().to_string().contains("is not what was written"));
+    }
+
+    #[test]
+    fn a_dry_run_changes_nothing_and_a_stop_leaves_whole_batches() {
+        let place = Place::new();
+        let before = std::fs::read(&place.members[0].path).unwrap();
+        assert_eq!(place.clean(true, &StopToken::new()).unwrap().tables[0].expired, 2400);
+        assert_eq!(std::fs::read(&place.members[0].path).unwrap(), before);
+        let stop = StopToken::new();
+        stop.request();
+        assert_eq!(place.clean(false, &stop).unwrap_err().exit_code(), crate::migration::exit::TEMPORARY);
+        assert_eq!(place.count("reports"), 2500);
     }
 }

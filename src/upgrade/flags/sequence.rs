@@ -13,10 +13,10 @@ use crate::migration::{Error, clock};
 use crate::pipeline::Control;
 use crate::upgrade::definition::{Definition, Flag};
 use crate::upgrade::hooks::pause;
-use crate::upgrade::{json_lines, maintenance};
 use crate::upgrade::questions;
 use crate::upgrade::set::Member;
 use crate::upgrade::values::Values;
+use crate::upgrade::{json_lines, maintenance};
 
 /// What the sequence works with.
 pub struct FlagsRequest<'a> {
@@ -136,5 +136,118 @@ impl FlagsRequest<'_> {
             next: "repair the cause, then `haul upgrade cutover` again; or `haul upgrade rollback`".into(),
             source: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::durable::RealDisk;
+    use crate::pipeline::{Silent, StopToken};
+    use crate::upgrade::values::AssumedZone;
+
+    const RULES: &str = r#"
+        name = "t"
+        from = "1"
+        to = "2"
+        group = []
+
+        [[tier]]
+        name = "main"
+        [[tier.shape]]
+        name = "only"
+        table = "t"
+
+        [[flag]]
+        name = "plan"
+        plans-maintenance = true
+
+        [[flag]]
+        name = "apply"
+        needs = ["plan"]
+        needs-maintenance-plan = true
+
+        [[flag]]
+        name = "last"
+        metric = { tier = "main", sql = "SELECT count(*) FROM t", max = 1 }
+    "#;
+
+    struct Place {
+        directory: tempfile::TempDir,
+        members: Vec<Member>,
+        values: Values,
+    }
+
+    impl Place {
+        fn new(rows: u32) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("main.db");
+            let connection = Connection::open(&path).unwrap();
+            connection.execute_batch("CREATE TABLE t(x)").unwrap();
+            (0..rows).for_each(|row| assert_eq!(connection.execute("INSERT INTO t VALUES (?1)", [row]).unwrap(), 1));
+            let (tier, shape) = ("main".to_owned(), "only".to_owned());
+            let member = Member { key: "main.db".into(), path, tier, shape, is_primary: true };
+            let values = Values {
+                run_clock: clock::now().unwrap(),
+                zone: AssumedZone::default(),
+                inputs: BTreeMap::new(),
+                settings: BTreeMap::new(),
+            };
+            Self { directory, members: vec![member], values }
+        }
+
+        fn file(&self) -> std::path::PathBuf {
+            self.directory.path().join("flags.json")
+        }
+
+        fn set(&self, soak: Duration, stop: &StopToken) -> Result<FlagsEnd, Error> {
+            let request = FlagsRequest {
+                disk: &RealDisk,
+                file: &self.file(),
+                log: &self.directory.path().join("cutover.jsonl"),
+                definition: &toml::from_str(RULES).unwrap(),
+                members: &self.members,
+                values: &self.values,
+                run_id: "r1",
+                soak,
+            };
+            set_flags(&request, &Control { stop, observer: &Silent })
+        }
+
+        fn is_set(&self, flag: &str) -> bool {
+            FlagFile::read(&RealDisk, &self.file()).unwrap().is_set(flag)
+        }
+    }
+
+    #[test]
+    fn flags_are_set_in_order_and_a_second_call_changes_nothing() {
+        let place = Place::new(1);
+        let end = place.set(Duration::ZERO, &StopToken::new()).unwrap();
+        assert_eq!(end.set, ["plan", "apply", "last"]);
+        assert_eq!(end.lines[0].maintenance, ["main.db: ANALYZE"]);
+        assert_eq!(end.lines.last().unwrap().metric, Some(1.0));
+        assert_eq!(place.set(Duration::from_secs(60), &StopToken::new()).unwrap(), end);
+    }
+
+    #[test]
+    fn a_wrong_number_takes_its_flag_back_and_earlier_ones_stay() {
+        let place = Place::new(2);
+        let error = place.set(Duration::ZERO, &StopToken::new()).unwrap_err();
+        assert!(error.to_string().contains("flag last: its number is 2, more than 1"), "{error}");
+        assert!(place.is_set("apply") && !place.is_set("last"));
+    }
+
+    #[test]
+    fn a_stop_during_the_soak_leaves_one_flag_and_the_next_call_goes_on() {
+        let place = Place::new(1);
+        let stop = StopToken::new();
+        stop.request();
+        assert!(place.set(Duration::from_secs(60), &stop).is_err());
+        assert!(place.is_set("plan") && !place.is_set("apply"));
+        assert_eq!(place.set(Duration::ZERO, &StopToken::new()).unwrap().set.len(), 3);
     }
 }

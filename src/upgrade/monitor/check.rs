@@ -80,3 +80,46 @@ fn check(request: &MonitorRequest<'_>, monitor: &Monitor, member: &Member) -> Re
         trigger: is_over.then(|| monitor.trigger.clone()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::upgrade::values::AssumedZone;
+
+    #[test]
+    fn a_number_counts_only_with_enough_behind_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("main.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t(x); INSERT INTO t VALUES (1), (0)").unwrap();
+        let (tier, shape) = ("main".to_owned(), "only".to_owned());
+        let members = [Member { key: "main.db".into(), path, tier, shape, is_primary: true }];
+        let values = Values {
+            run_clock: "2026-11-20T00:00:00Z".parse().unwrap(),
+            zone: AssumedZone::default(),
+            inputs: BTreeMap::new(),
+            settings: BTreeMap::new(),
+        };
+        let rule = |name: &str, sql: &str, sample_min: u64| Monitor {
+            name: name.into(),
+            tier: "main".into(),
+            files: Files::Primary,
+            sql: sql.into(),
+            max: 0.05,
+            sample_min,
+            trigger: "pause".into(),
+        };
+        let average = "SELECT avg(x), count(*) FROM t";
+        let text = "name = 't'\nfrom = '1'\nto = '2'\ntier = []\ngroup = []";
+        let mut definition: Definition = toml::from_str(text).unwrap();
+        definition.monitors =
+            vec![rule("over", average, 2), rule("few", average, 20), rule("none", "SELECT x FROM t WHERE 0", 0)];
+        let end = monitor(&MonitorRequest { definition: &definition, members: &members, values: &values }).unwrap();
+        let found: Vec<_> = end.checks.iter().map(|check| (check.value, check.trigger.as_deref())).collect();
+        assert_eq!(found, [(Some(0.5), Some("pause")), (Some(0.5), None), (None, None)]);
+        assert_eq!(end.triggers().count(), 1);
+    }
+}
