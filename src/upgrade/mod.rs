@@ -6,11 +6,27 @@
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
 //! | [`facts`] | private copies of databases, and the figures by which two states are compared |
 //! | [`set`] | the files of a set, their tiers and shapes |
+//! | [`values`] | what SQL of an upgrade works with: instants, settings, views |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
+//! | [`hooks`] | commands of the operator |
+//! | [`configuration`] | the renaming of keys in a configuration file |
+//! | [`flags`] | feature flags, set one at a time |
+//! | [`monitor`] | phase 6: numbers and their limits |
+//! | [`cleanup`] | phase 7: removes what is over its time |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod cleanup;
+pub mod configuration;
 pub mod definition;
 pub mod facts;
+pub mod flags;
+pub mod hooks;
+mod json_lines;
 pub mod layout;
+mod maintenance;
+pub mod monitor;
 pub mod plan;
+mod questions;
+pub mod request;
 pub mod set;
+pub mod values;
