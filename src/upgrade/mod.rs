@@ -6,9 +6,11 @@
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
 //! | [`set`] | the files of a set, their tiers and shapes |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
+//! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
 //! | [`layout`] | the files below `migration/` |
 
 pub mod definition;
 pub mod layout;
 pub mod plan;
+pub mod schema;
 pub mod set;
