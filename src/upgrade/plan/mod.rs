@@ -1,7 +1,6 @@
 //! Phase 0: looks at every database, measures what is there before the upgrade, and foretells what the upgrade makes of it.
 
-mod baseline;
 mod model;
 
-pub use baseline::{Baseline, FtsState, ForeignKeyState, TableFacts};
-pub use model::{Block, Mode, MemberPlan, PhaseEstimate, Plan, PlanNote, PlannedStep, Prediction, StepState};
+pub use super::facts::{Baseline, ForeignKeyState, FtsState, TableFacts};
+pub use model::{Block, MemberPlan, Mode, PhaseEstimate, Plan, PlanNote, PlannedStep, Prediction, StepState};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::baseline::Baseline;
+use crate::upgrade::facts::Baseline;
 use crate::upgrade::set::Member;
 
 /// Where phases 2 to 4 work.
