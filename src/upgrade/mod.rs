@@ -13,6 +13,7 @@
 //! | [`flags`] | feature flags, set one at a time |
 //! | [`monitor`] | phase 6: numbers and their limits |
 //! | [`cleanup`] | phase 7: removes what is over its time |
+//! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
 //! | [`layout`] | the files below `migration/` |
 
 pub mod cleanup;
@@ -28,5 +29,6 @@ pub mod monitor;
 pub mod plan;
 mod questions;
 pub mod request;
+pub mod schema;
 pub mod set;
 pub mod values;
