@@ -61,6 +61,11 @@ impl Layout {
         self.below("rolled-back").join(run_id)
     }
 
+    /// Archives of rows that `cleanup` has removed.
+    pub fn archives(&self) -> PathBuf {
+        self.below("archives")
+    }
+
     /// Feature flags, which the application reads; replaced as a whole.
     pub fn flags(&self) -> PathBuf {
         self.below("flags.json")

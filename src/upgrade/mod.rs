@@ -9,18 +9,32 @@
 //! | [`values`] | what SQL of an upgrade works with: instants, settings, views |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`freeze`] | phase 1: backups and staging copies |
+//! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
 //! | [`cutover`] | phase 5: the switch of all files at once |
-//! | [`flags`] | the file of the feature flags |
+//! | [`flags`] | feature flags, set one at a time |
+//! | [`monitor`] | phase 6: numbers and their limits |
+//! | [`cleanup`] | phase 7: removes what is over its time |
 //! | [`rollback`] | the way back to the backups |
+//! | [`hooks`] | commands of the operator |
+//! | [`configuration`] | the renaming of keys in a configuration file |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod cleanup;
+pub mod configuration;
 pub mod cutover;
 pub mod definition;
 pub mod facts;
 pub mod flags;
 pub mod freeze;
+pub mod hooks;
+mod json_lines;
 pub mod layout;
+mod maintenance;
+pub mod monitor;
 pub mod plan;
+mod questions;
+pub mod request;
 pub mod rollback;
+pub mod schema;
 pub mod set;
 pub mod values;

@@ -1,7 +1,7 @@
-//! The file of the flags: `{"writes_frozen": true, "flags": {"maintenance_active": false}}`. Always replaced as a whole,
-//! so that a reader never sees half of it.
+//! The file in which an application reads its flags.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -9,99 +9,92 @@ use serde::{Deserialize, Serialize};
 use crate::durable::{Disk, read_file, replace_file};
 use crate::migration::Error;
 
-/// The longest file that is read.
 const BYTES_MAX: u64 = 1 << 20;
 
-/// What the file of the flags holds.
+/// The flags of an application, and whether it may write.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FlagFile {
-    /// True while nobody may write to the databases.
-    #[serde(default)]
+    /// True while the databases must not be written to.
     pub writes_frozen: bool,
-    /// Each flag that was ever set, and whether it is set.
+    /// Each flag and whether it is set.
     #[serde(default)]
     pub flags: BTreeMap<String, bool>,
-    /// What others have put there.
-    #[serde(flatten)]
-    pub rest: serde_json::Map<String, serde_json::Value>,
 }
 
 impl FlagFile {
-    /// Reads the file. An absent one has no flag set.
+    /// Reads the file. One that is not there has no flag.
     pub fn read(disk: &dyn Disk, path: &Path) -> Result<Self, Error> {
-        if disk.kind(path)?.is_none() {
-            return Ok(Self::default());
-        }
-        serde_json::from_slice(&read_file(disk, path, BYTES_MAX)?).map_err(|error| Error::Corrupt {
+        let bytes = match read_file(disk, path, BYTES_MAX) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            bytes => bytes?,
+        };
+        serde_json::from_slice(&bytes).map_err(|error| Error::State {
             path: path.to_path_buf(),
-            offset: 0,
-            what: format!("the file of the flags cannot be read: {error}"),
-            next: "correct or remove it, then run the same command again".into(),
-            source: Some(Box::new(error)),
+            what: format!("it is not a file of flags: {error}"),
+            next: "repair or remove it, then run the same command again".into(),
+            damaged: true,
+            source: None,
         })
     }
 
-    /// Replaces the file, durably.
+    /// Replaces the file in one step that is durable on return.
     pub fn write(&self, disk: &dyn Disk, path: &Path) -> Result<(), Error> {
         let mut text = serde_json::to_string_pretty(self).expect("plain data always serialises");
         text.push('\n');
         Ok(replace_file(disk, path, text.as_bytes())?)
     }
 
-    /// Changes the file, durably, if `change` makes a difference.
-    pub fn change(disk: &dyn Disk, path: &Path, change: impl FnOnce(&mut Self)) -> Result<(), Error> {
-        let old = Self::read(disk, path)?;
-        let mut new = old.clone();
-        change(&mut new);
-        if new == old { Ok(()) } else { new.write(disk, path) }
+    /// Says whether the databases may be written to, if the file does not say so already.
+    pub fn freeze(disk: &dyn Disk, path: &Path, writes_frozen: bool) -> Result<(), Error> {
+        let now = Self::read(disk, path)?;
+        if now.writes_frozen == writes_frozen {
+            return Ok(());
+        }
+        Self { writes_frozen, ..now }.write(disk, path)
+    }
+
+    /// Takes back every flag. Returns those that were set.
+    pub fn clear(disk: &dyn Disk, path: &Path) -> Result<Vec<String>, Error> {
+        let mut now = Self::read(disk, path)?;
+        let set: Vec<_> = now.flags.iter().filter(|(_, is_set)| **is_set).map(|(name, _)| name.clone()).collect();
+        if !set.is_empty() {
+            now.flags.values_mut().for_each(|is_set| *is_set = false);
+            now.write(disk, path)?;
+        }
+        Ok(set)
+    }
+
+    /// Returns true if the flag is set.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.flags.get(name).copied().unwrap_or(false)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::durable::SimulatedDisk;
-    use crate::migration::test_disk::{bytes_of, crash_faults, disk, put};
+    use crate::durable::RealDisk;
 
-    const PATH: &str = "/run/flags.json";
-
-    fn frozen(disk: &SimulatedDisk) -> bool {
-        FlagFile::read(disk, Path::new(PATH)).unwrap().writes_frozen
+    #[test]
+    fn what_is_written_is_read_and_other_flags_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flags.json");
+        assert_eq!(FlagFile::read(&RealDisk, &path).unwrap(), FlagFile::default());
+        let flags = BTreeMap::from([("a".to_owned(), true), ("b".to_owned(), false)]);
+        FlagFile { writes_frozen: false, flags }.write(&RealDisk, &path).unwrap();
+        FlagFile::freeze(&RealDisk, &path, true).unwrap();
+        let now = FlagFile::read(&RealDisk, &path).unwrap();
+        assert!(now.writes_frozen && now.is_set("a") && !now.is_set("b") && !now.is_set("c"));
+        assert_eq!(FlagFile::clear(&RealDisk, &path).unwrap(), ["a"]);
+        assert!(!FlagFile::read(&RealDisk, &path).unwrap().is_set("a"));
     }
 
     #[test]
-    fn what_others_put_there_stays() {
-        let (disk, path) = (disk(), Path::new(PATH));
-        put(&disk, path, br#"{"flags": {"a": true}, "owner": "ops"}"#);
-        FlagFile::change(&disk, path, |file| file.writes_frozen = true).unwrap();
-        let text = String::from_utf8(bytes_of(&disk, path)).unwrap();
-        let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(value, serde_json::json!({"writes_frozen": true, "flags": {"a": true}, "owner": "ops"}));
-    }
-
-    #[test]
-    fn a_crash_leaves_the_old_flags_or_the_new_ones() {
-        let (disk, path) = (disk(), Path::new(PATH));
-        FlagFile::change(&disk, path, |file| file.writes_frozen = true).unwrap();
-        let before = disk.operations();
-        FlagFile::change(&disk, path, |file| file.writes_frozen = false).unwrap();
-        for fault in crash_faults() {
-            for operations in before..=disk.operations() {
-                let _ = frozen(&disk.crash_image(operations, fault));
-            }
-            assert!(!frozen(&disk.crash_image(disk.operations(), fault)));
-            assert!(frozen(&disk.crash_image(before, fault)));
-        }
-    }
-
-    #[test]
-    fn no_change_writes_nothing_and_a_damaged_file_is_named() {
-        let (disk, path) = (disk(), Path::new(PATH));
-        FlagFile::change(&disk, path, |file| file.writes_frozen = false).unwrap();
-        assert!(disk.kind(path).unwrap().is_none());
-        put(&disk, path, b"{");
-        let error = FlagFile::read(&disk, path).unwrap_err();
-        assert_eq!(error.exit_code(), 65);
-        assert!(error.to_string().contains(PATH), "{error}");
+    fn a_damaged_file_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flags.json");
+        replace_file(&RealDisk, &path, b"{\"writes_frozen\": tru").unwrap();
+        let error = FlagFile::read(&RealDisk, &path).unwrap_err().to_string();
+        assert!(error.contains("flags.json: it is not a file of flags"), "{error}");
     }
 }

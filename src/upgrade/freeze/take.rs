@@ -13,7 +13,7 @@ use crate::migration::{Error, check_stop};
 use crate::pipeline::StopToken;
 use crate::upgrade::cutover::side_files;
 use crate::upgrade::facts::{FileState, Snapshot, failed};
-use crate::upgrade::flags::file::FlagFile;
+use crate::upgrade::flags::FlagFile;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::{Baseline, MemberPlan, Mode, Plan};
 use crate::upgrade::set::Member;
@@ -73,7 +73,7 @@ impl Freeze<'_> {
     }
 
     fn attempt(&self) -> Result<(SetSnapshot, Writers), Error> {
-        FlagFile::change(self.disk, &self.layout.flags(), |flags| flags.writes_frozen = true)?;
+        FlagFile::freeze(self.disk, &self.layout.flags(), true)?;
         (self.hook)("freeze")?;
         (self.hook)("drain")?;
         let members = &self.plan.members;
@@ -148,7 +148,7 @@ impl Freeze<'_> {
 
 /// Allows writes again.
 pub fn unfreeze(disk: &dyn Disk, layout: &Layout) -> Result<(), Error> {
-    FlagFile::change(disk, &layout.flags(), |flags| flags.writes_frozen = false)
+    FlagFile::freeze(disk, &layout.flags(), false)
 }
 
 /// Measures a database in a private copy, and leaves no side files next to it: for files that nobody else has open.
