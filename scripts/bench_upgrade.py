@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench_common import MIB, Failed, arguments, at_least_one, heading, in_rounds, main, show, show_ratio, timed, two, whole
+from bench_common import MIB, Failed, arguments, at_least_one, heading, main, show, show_ratio, timed, two, whole
 
 PHASES = ("freeze", "schema", "backfill", "verify", "cutover")
 HAUL, PYTHON = "haul", "python's sqlite3"
@@ -179,11 +179,11 @@ def one_round(options, sets):
 
 
 def predictions(options, sets):
-    """What the plan has foretold, and what came of it."""
+    """What the plan has predicted, and what it took."""
     directory = sets.fresh()
     plan = subprocess.run([options.bin, "upgrade", "plan", directory, "--json"], capture_output=True, text=True)
     plan = json.loads(plan.stdout)
-    heading("foretold and taken, milliseconds (p10, p90, taken)")
+    heading("predicted and taken, milliseconds (p10, p90, taken)")
     for phase in PHASES:
         command = [options.bin, "upgrade", phase, directory, "--yes", "--progress", "none"]
         taken = timed(command + (["--soak", "0"] if phase == "cutover" else []))["seconds"] * 1000
