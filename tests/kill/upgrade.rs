@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::killing::{Moments, haul};
+use super::killing::{Moments, haul, sampled_or_full};
 use crate::support::cortex::{Content, contents, set};
 
 /// Kills in `HAUL_CRASH_FULL`, and without it.
