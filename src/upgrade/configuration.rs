@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::definition::Configuration;
 use crate::migration::Error;
 
-/// What became of a configuration file.
+/// What a conversion has done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Converted {
     /// The new document.

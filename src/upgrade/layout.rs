@@ -71,7 +71,7 @@ impl Layout {
         self.below("flags.json")
     }
 
-    /// One line for each flag that `cutover` sets or takes back.
+    /// One line for each flag that `cutover` sets or unsets.
     pub fn cutover(&self) -> PathBuf {
         self.below("cutover.jsonl")
     }

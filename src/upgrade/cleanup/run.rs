@@ -39,7 +39,7 @@ pub struct CleanupRequest<'a> {
     pub dry_run: bool,
 }
 
-/// What became of a table.
+/// What was removed from a table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TableCleaned {
     /// The table.

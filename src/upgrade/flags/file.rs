@@ -53,7 +53,7 @@ impl FlagFile {
         Self { writes_frozen, ..now }.write(disk, path)
     }
 
-    /// Takes back every flag. Returns those that were set.
+    /// Unsets every flag. Returns those that were set.
     pub fn clear(disk: &dyn Disk, path: &Path) -> Result<Vec<String>, Error> {
         let mut now = Self::read(disk, path)?;
         let set: Vec<_> = now.flags.iter().filter(|(_, is_set)| **is_set).map(|(name, _)| name.clone()).collect();

@@ -17,7 +17,7 @@ pub enum FlagEvent {
     Set,
     /// It has been set for its time, and its number is still right.
     Soaked,
-    /// It was taken back, because its number was wrong.
+    /// It was unset, because its number was wrong.
     Reverted,
 }
 

@@ -102,7 +102,7 @@ impl FlagsRequest<'_> {
         json_lines::append(self.disk, self.log, &line)
     }
 
-    /// Asks for the number of a flag, and takes the flag back if it is wrong.
+    /// Asks for the number of a flag, and unsets the flag if it is wrong.
     fn check(&self, flag: &Flag) -> Result<Option<f64>, Error> {
         let Some(metric) = &flag.metric else { return Ok(None) };
         let Some(member) = questions::primary(self.members, &metric.tier) else { return Ok(None) };
@@ -111,7 +111,7 @@ impl FlagsRequest<'_> {
         match (value, metric.max) {
             (Some(value), Some(max)) if value > max as f64 => {
                 self.revert(flag, value)?;
-                Err(self.refused(flag, &format!("its number is {value}, more than {max}; the flag was taken back")))
+                Err(self.refused(flag, &format!("its number is {value}, more than {max}; the flag was unset")))
             }
             _ => Ok(value),
         }

@@ -1,4 +1,4 @@
-//! Phase 0: looks at every database, measures what is there before the upgrade, and foretells what the upgrade makes of it.
+//! Phase 0: looks at every database, measures what is there before the upgrade, and predicts what the upgrade makes of it.
 
 mod model;
 
