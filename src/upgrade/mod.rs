@@ -14,6 +14,7 @@
 //! | [`flags`] | feature flags, set one at a time |
 //! | [`monitor`] | phase 6: numbers and their limits |
 //! | [`cleanup`] | phase 7: removes what is over its time |
+//! | [`phases`] | phases 1 to 5, one after the other |
 //! | [`rollback`] | the way back to the backups |
 //! | [`hooks`] | commands of the operator |
 //! | [`configuration`] | the renaming of keys in a configuration file |
@@ -31,6 +32,7 @@ mod json_lines;
 pub mod layout;
 mod maintenance;
 pub mod monitor;
+pub mod phases;
 pub mod plan;
 mod questions;
 pub mod request;

@@ -3,5 +3,6 @@
 pub mod compare;
 pub mod copies;
 pub mod snapshot;
+pub mod start;
 pub mod take;
 pub mod writers;

@@ -5,15 +5,18 @@ use std::thread;
 use std::time::Duration;
 
 use super::compare::difference;
+use super::start::mark_start;
 use super::copies::{back_up, file_sha256, reserve};
 use super::snapshot::{DatabaseSnapshot, SetSnapshot};
 use super::writers::Writers;
+use crate::db::sqlite::connect;
 use crate::durable::{Attributes, Disk, copy_file, parent_of, remove_tree};
-use crate::migration::{Error, check_stop};
+use crate::migration::{Error, check_stop, shell_word};
 use crate::pipeline::StopToken;
 use crate::upgrade::cutover::side_files;
 use crate::upgrade::facts::{FileState, Snapshot, failed};
 use crate::upgrade::flags::FlagFile;
+use crate::upgrade::hooks::HookTime;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::{Baseline, MemberPlan, Mode, Plan};
 use crate::upgrade::set::Member;
@@ -40,12 +43,12 @@ pub struct Freeze<'a> {
     pub values: &'a Values,
     /// How long a writer is waited for.
     pub writer_wait: Duration,
-    /// The arguments of the verb, for messages: the directory.
-    pub place: &'a str,
+    /// The directory of the set, for messages.
+    pub directory: &'a Path,
     /// Asks for an early end.
     pub stop: &'a StopToken,
-    /// Runs the hooks of a name.
-    pub hook: &'a dyn Fn(&str) -> Result<(), Error>,
+    /// Runs the commands of the operator.
+    pub hook: &'a dyn Fn(HookTime) -> Result<(), Error>,
 }
 
 impl Freeze<'_> {
@@ -69,13 +72,13 @@ impl Freeze<'_> {
         remove_tree(self.disk, &self.layout.backups(self.run_id))?;
         remove_tree(self.disk, &self.layout.staging())?;
         unfreeze(self.disk, self.layout)?;
-        (self.hook)("thaw")
+        (self.hook)(HookTime::Thaw)
     }
 
     fn attempt(&self) -> Result<(SetSnapshot, Writers), Error> {
         FlagFile::freeze(self.disk, &self.layout.flags(), true)?;
-        (self.hook)("freeze")?;
-        (self.hook)("drain")?;
+        (self.hook)(HookTime::Freeze)?;
+        (self.hook)(HookTime::Drain)?;
         let members = &self.plan.members;
         // Before any lock: the attributes are read from the open database.
         for member in members {
@@ -97,7 +100,7 @@ impl Freeze<'_> {
     }
 
     fn command(&self) -> String {
-        format!("haul upgrade freeze {}", self.place)
+        format!("haul upgrade {PHASE} {}", shell_word(self.directory))
     }
 
     fn database(&self, planned: &MemberPlan) -> Result<DatabaseSnapshot, Error> {
@@ -142,7 +145,9 @@ impl Freeze<'_> {
                 source: None,
             });
         }
-        Ok(())
+        let connection = connect::open_for_write(&staged)?;
+        mark_start(&connection, self.plan_digest).map_err(failed(&staged))?;
+        connection.close().map_err(|(_, error)| failed(&staged)(error))
     }
 }
 

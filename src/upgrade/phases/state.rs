@@ -64,14 +64,12 @@ pub struct BegunSwitch {
 /// How far an upgrade has come within its stage.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct Progress {
-    /// The clock of the run, in nanoseconds since 1970.
-    pub run_clock_ns: i128,
     /// True if all groups of statements have run in all databases.
     pub is_schema_done: bool,
     /// The switch that has begun.
     pub switch: Option<BegunSwitch>,
-    /// True if the backups are live again and only the end of the rollback is missing.
-    pub is_restored: bool,
+    /// What all databases were last switched for; only the end of that phase is missing.
+    pub switched: Option<Purpose>,
 }
 
 crate::migration::outcome::outcome_counts! {

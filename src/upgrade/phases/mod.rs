@@ -1,0 +1,15 @@
+//! Phases 1 to 5 on the life cycle of every migration: freeze, schema, backfill, verify, switch.
+
+mod assess;
+mod files;
+mod given;
+mod migration;
+mod run;
+mod state;
+mod switch;
+mod verify;
+mod work;
+
+pub use files::{command, plan_of_run};
+pub use run::{Goal, UpgradeDetails, UpgradeEnd, run};
+pub use state::{CHECKPOINT_KIND, Counts, Phase, Progress, Purpose, RunState, UpgradeRules};
