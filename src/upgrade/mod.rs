@@ -6,6 +6,7 @@
 //! | [`definition`] | what an upgrade is: `upgrade.toml` and SQL files (docs/formats.md) |
 //! | [`facts`] | private copies of databases, and the figures by which two states are compared |
 //! | [`set`] | the files of a set, their tiers and shapes |
+//! | [`built_in`] | the upgrades that haul brings with it |
 //! | [`values`] | what SQL of an upgrade works with: instants, settings, views |
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`freeze`] | phase 1: backups and staging copies |
@@ -20,6 +21,7 @@
 //! | [`configuration`] | the renaming of keys in a configuration file |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod built_in;
 pub mod cleanup;
 pub mod configuration;
 pub mod cutover;

@@ -3,8 +3,10 @@
 
 mod functions;
 mod instant;
+mod views;
 mod zone;
 
 pub use functions::{Values, register};
 pub use instant::{canonical, canonical_text, form, microseconds};
+pub use views::create_views;
 pub use zone::AssumedZone;

@@ -1,0 +1,5 @@
+//! Runs the upgrades that are built in on databases that the tests make, without the machinery of the phases.
+
+mod conformance;
+mod cortex;
+mod runner;
