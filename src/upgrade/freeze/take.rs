@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::compare::difference;
-use super::start::mark_start;
 use super::copies::{back_up, file_sha256, reserve};
 use super::snapshot::{DatabaseSnapshot, SetSnapshot};
+use super::start::mark_start;
 use super::writers::Writers;
 use crate::db::sqlite::connect;
 use crate::durable::{Attributes, Disk, copy_file, parent_of, remove_tree};
@@ -112,11 +112,7 @@ impl Freeze<'_> {
         if let Some(what) = difference(&planned.baseline, &baseline) {
             return Err(Error::Verification {
                 what: format!("{PHASE}: {}: it is not what the plan saw: {what}", path.display()),
-                next: format!(
-                    "stop what writes to it, then run `haul upgrade plan {0}` and `{1}` again",
-                    self.place,
-                    self.command()
-                ),
+                next: format!("stop what writes to it, then run `{}` again", self.command()),
                 source: None,
             });
         }

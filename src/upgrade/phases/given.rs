@@ -40,8 +40,8 @@ pub fn keep(disk: &dyn Disk, directory: &RunDirectory, values: &Values) -> Resul
 /// Returns the values of the run.
 pub fn kept(disk: &dyn Disk, directory: &RunDirectory) -> Result<Values, Error> {
     let path = path(directory);
-    let given: Given = serde_json::from_slice(&read_file(disk, &path, BYTES_MAX)?)
-        .map_err(|error| damaged(&path, Box::new(error)))?;
+    let given: Given =
+        serde_json::from_slice(&read_file(disk, &path, BYTES_MAX)?).map_err(|error| damaged(&path, Box::new(error)))?;
     let zone = AssumedZone::parse(&given.assume_tz)?;
     Ok(Values { run_clock: given.run_clock, zone, inputs: given.inputs, settings: given.settings })
 }

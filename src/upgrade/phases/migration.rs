@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::assess::assess;
+use super::assess::plan_of_new_run;
 use super::files::{command, digest_text, plan_of_run};
 use super::given;
 use super::run::Goal;
@@ -14,9 +14,7 @@ use super::verify::verify;
 use super::work::Work;
 use crate::durable::remove_tree;
 use crate::migration::checkpoint::Kind;
-use crate::migration::{
-    Check, Context, Error, Migration, RunPlan, SourceBytes, Stage, Standing, Step, Summary, clock,
-};
+use crate::migration::{Check, Context, Error, Migration, RunPlan, SourceBytes, Stage, Standing, Step, Summary, clock};
 use crate::pipeline::{Control, Ended};
 use crate::upgrade::backfill::Limits;
 use crate::upgrade::freeze::take::{Freeze, unfreeze};
@@ -184,7 +182,7 @@ impl Migration for UpgradeMigration<'_> {
 
     fn plan(&mut self, cx: &Context<'_>, begins: bool) -> Result<Option<Plan>, Error> {
         let plan = match begins {
-            true => assess(self.request, cx)?,
+            true => plan_of_new_run(self.request, cx)?,
             false => plan_of_run(&**cx.disk, cx.directory)?,
         };
         self.plan = Some(plan.clone());

@@ -38,7 +38,11 @@ impl fmt::Display for UpgradeRules {
             Mode::Staged => "staged",
             Mode::InPlace => "in-place",
         };
-        write!(f, "upgrade={} definition={} mode={mode} assume-tz={}", self.upgrade, self.definition_sha256, self.assume_tz)
+        write!(
+            f,
+            "upgrade={} definition={} mode={mode} assume-tz={}",
+            self.upgrade, self.definition_sha256, self.assume_tz
+        )
     }
 }
 
