@@ -15,8 +15,10 @@
 //! | [`monitor`] | phase 6: numbers and their limits |
 //! | [`cleanup`] | phase 7: removes what is over its time |
 //! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
+//! | [`backfill`] | phase 3: new tables and columns are filled in batches |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod backfill;
 pub mod built_in;
 pub mod cleanup;
 pub mod configuration;
