@@ -19,8 +19,11 @@
 //! | [`rollback`] | the way back to the backups |
 //! | [`hooks`] | commands of the operator |
 //! | [`configuration`] | the renaming of keys in a configuration file |
+//! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
+//! | [`backfill`] | phase 3: new tables and columns are filled in batches |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod backfill;
 pub mod built_in;
 pub mod cleanup;
 pub mod configuration;
