@@ -2,6 +2,7 @@
 //! two states are compared.
 
 mod baseline;
+mod compare;
 mod content;
 mod failure;
 mod file_state;
