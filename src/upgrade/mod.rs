@@ -11,6 +11,7 @@
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`freeze`] | phase 1: backups and staging copies |
 //! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
+//! | [`backfill`] | phase 3: new tables and columns are filled in batches |
 //! | [`cutover`] | phase 5: the switch of all files at once |
 //! | [`flags`] | feature flags, set one at a time |
 //! | [`monitor`] | phase 6: numbers and their limits |
@@ -19,8 +20,6 @@
 //! | [`rollback`] | the way back to the backups |
 //! | [`hooks`] | commands of the operator |
 //! | [`configuration`] | the renaming of keys in a configuration file |
-//! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
-//! | [`backfill`] | phase 3: new tables and columns are filled in batches |
 //! | [`layout`] | the files below `migration/` |
 
 pub mod backfill;
