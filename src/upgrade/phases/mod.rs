@@ -5,8 +5,12 @@ mod files;
 mod given;
 mod migration;
 mod run;
+#[cfg(test)]
+pub mod scene;
 mod state;
 mod switch;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod work;
 
