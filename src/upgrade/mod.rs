@@ -11,6 +11,7 @@
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`freeze`] | phase 1: backups and staging copies |
 //! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
+//! | [`backfill`] | phase 3: new tables and columns are filled in batches |
 //! | [`cutover`] | phase 5: the switch of all files at once |
 //! | [`flags`] | feature flags, set one at a time |
 //! | [`monitor`] | phase 6: numbers and their limits |
@@ -21,6 +22,7 @@
 //! | [`configuration`] | the renaming of keys in a configuration file |
 //! | [`layout`] | the files below `migration/` |
 
+pub mod backfill;
 pub mod built_in;
 pub mod cleanup;
 pub mod configuration;

@@ -2,6 +2,7 @@
 //! two states are compared.
 
 mod baseline;
+mod compare;
 mod content;
 mod failure;
 mod file_state;
@@ -25,5 +26,5 @@ pub use foreign_keys::foreign_key_state;
 pub use fts::{fts_state, fts_tables};
 pub use instants::instant_forms;
 pub use pages::{Pages, object_bytes};
-pub use schema::{columns, quoted, schema_sha256, tables};
+pub use schema::{columns, hex, quoted, schema_sha256, tables};
 pub use snapshot::Snapshot;

@@ -40,7 +40,7 @@ pub fn schema_sha256(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// Returns bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -55,6 +55,11 @@ impl Snapshot {
         &self.connection
     }
 
+    /// The same connection, for what needs it alone.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// The database that was copied.
     pub fn path(&self) -> &Path {
         &self.path

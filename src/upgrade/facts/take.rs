@@ -48,7 +48,8 @@ impl Baseline {
     }
 }
 
-fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+/// Returns the rows of `PRAGMA integrity_check`.
+pub(super) fn integrity(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     connection.prepare("PRAGMA main.integrity_check")?.query_map([], |row| row.get(0))?.collect()
 }
 

@@ -7,13 +7,12 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::fault::Place;
-use super::fingerprint::hex;
 use super::form::{Form, column_lines, table_clauses};
 use super::head::{Head, ObjectKind};
 use super::scratch::{empty, schema_copy};
-use super::text::quoted;
 use crate::migration::Error;
 use crate::upgrade::definition::{Definition, Files, Script, ScriptStatement};
+use crate::upgrade::facts::{hex, quoted};
 use crate::upgrade::set::Member;
 
 /// What a statement has to do.

@@ -9,7 +9,6 @@ use serde::Serialize;
 
 use super::actions::{Action, Decision, GroupActions, group_actions};
 use super::fault::Place;
-use super::fingerprint::schema_sha256;
 use super::guard::Guard;
 use super::head::ObjectKind;
 use super::old_state::OldState;
@@ -17,6 +16,7 @@ use super::tracking::{self, StepRecord};
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 use crate::upgrade::definition::Definition;
+use crate::upgrade::facts::schema_sha256;
 use crate::upgrade::plan::PlannedStep;
 use crate::upgrade::set::Member;
 

@@ -11,7 +11,6 @@
 mod actions;
 mod apply;
 mod fault;
-mod fingerprint;
 mod form;
 mod guard;
 mod head;
@@ -28,7 +27,5 @@ pub mod tracking;
 pub use actions::{Action, Decision, GroupActions, group_actions};
 pub use apply::{GroupDone, SchemaDone, apply};
 pub use fault::Place;
-pub use fingerprint::{hex, schema_sha256};
 pub use head::{Head, ObjectKind};
 pub use states::{state, step_states};
-pub use text::quoted;

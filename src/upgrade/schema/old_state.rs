@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusqlite::Connection;
 
 use super::form::column_lines;
-use super::text::quoted;
 use super::tracking::is_own;
+use crate::upgrade::facts::{ForeignKeyState, foreign_key_state, quoted};
 
 /// An object that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ struct Object {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OldState {
     objects: BTreeMap<(String, String), Object>,
-    foreign_keys: BTreeMap<String, u64>,
+    foreign_keys: ForeignKeyState,
     quick_check: String,
 }
 
@@ -48,7 +48,7 @@ impl OldState {
             objects.insert((kind, name), Object { sql, columns, rows });
         }
         let quick_check = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-        Ok(Self { objects, foreign_keys: foreign_keys(connection), quick_check })
+        Ok(Self { objects, foreign_keys: foreign_key_state(connection)?, quick_check })
     }
 
     /// Says what of this is no longer so in `after`. Tables in `altered` may have further columns.
@@ -77,20 +77,6 @@ fn count(connection: &Connection, table: &str) -> String {
     count.map_or_else(|error| error.to_string(), |count| count.to_string())
 }
 
-/// The rows that violate a key, by child and parent, or the error of the check itself.
-fn foreign_keys(connection: &Connection) -> BTreeMap<String, u64> {
-    let read = || -> rusqlite::Result<BTreeMap<String, u64>> {
-        let mut found = BTreeMap::new();
-        let mut statement = connection.prepare("PRAGMA main.foreign_key_check")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            *found.entry(format!("{} -> {}", row.get::<_, String>(0)?, row.get::<_, String>(2)?)).or_insert(0) += 1;
-        }
-        Ok(found)
-    };
-    read().unwrap_or_else(|error| [(error.to_string(), 1)].into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,7 +93,7 @@ mod tests {
             ("ALTER TABLE c RENAME COLUMN a TO b", Some("index i has another definition")),
             ("DROP INDEX i", Some("index i is gone")),
             ("INSERT INTO c VALUES (NULL)", Some("table c had 1 rows and has 2")),
-            ("UPDATE c SET a = 7", Some("foreign keys: {} before, {\"c -> p\": 1} now")),
+            ("UPDATE c SET a = 7", Some("foreign keys: Violations({}) before, Violations({\"c -> p\": 1}) now")),
         ] {
             let connection = Connection::open_in_memory().unwrap();
             connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();

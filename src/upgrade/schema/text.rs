@@ -59,11 +59,6 @@ pub fn unquoted(name: &str) -> String {
     stripped.unwrap_or_else(|| name.to_owned())
 }
 
-/// Returns a name in double quotes.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// Returns the position after the parenthesis that closes the one at `open`.
 pub fn closed_at(parts: &[Part], open: usize) -> usize {
     let mut depth = 0;
@@ -84,7 +79,6 @@ mod tests {
         assert_eq!(normalised(a), normalised("create table [t](A integer,`b` text/**/default 'X');"));
         assert_ne!(normalised(a), normalised("create table t(a integer, b text default 'x')"));
         assert_eq!(unquoted("\"a\"\"b\""), "a\"b");
-        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
     }
 
     #[test]
