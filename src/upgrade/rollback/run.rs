@@ -188,6 +188,11 @@ impl Rollback<'_> {
 
     /// Keeps others from writing to a database. Returns why it cannot be read, if that does not matter.
     fn hold(&self, path: &std::path::Path, writers: &mut Vec<Writers>) -> Result<Option<String>, Error> {
+        // To open it would create it.
+        if self.disk.kind(path)?.is_none() {
+            self.control.note(format!("{}: it is gone, so nothing of it is exported", path.display()));
+            return Ok(Some("the database is gone".into()));
+        }
         let command = command(PHASE, &self.request.directory);
         match Writers::hold([path], self.request.lock_timeout, PHASE, &command) {
             Ok(held) => {
