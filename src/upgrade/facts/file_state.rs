@@ -15,7 +15,7 @@ pub const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// Where the header of a database holds the number of its changes.
 const CHANGE_COUNTER: usize = 24;
-/// Where the header of a write-ahead log holds the numbers that change when it begins anew.
+/// Where the header of a write-ahead log holds the numbers that change when it begins again.
 const WAL_SALT: usize = 16;
 
 /// Returns the path of a file that SQLite keeps next to a database.
@@ -45,7 +45,7 @@ pub struct FileState {
     pub wal_modified_ns: i64,
     /// The number of its changes, as its header counts them, if it was read.
     pub change_counter: Option<u32>,
-    /// The numbers in the header of the write-ahead log that change when it begins anew, if they were read.
+    /// The numbers in the header of the write-ahead log that change when it begins again, if they were read.
     pub wal_salt: Option<u64>,
 }
 
@@ -90,7 +90,7 @@ impl FileState {
             (both(self.change_counter.map(u64::from), now.change_counter.map(u64::from)), "it was written to"),
             (self.wal_bytes != now.wal_bytes, "the length of its write-ahead log has changed"),
             (self.wal_modified_ns != now.wal_modified_ns, "its write-ahead log was written to"),
-            (both(self.wal_salt, now.wal_salt), "its write-ahead log has begun anew"),
+            (both(self.wal_salt, now.wal_salt), "its write-ahead log has begun again"),
         ];
         changes.into_iter().find(|(is_so, _)| *is_so).map(|(_, what)| what.to_owned())
     }

@@ -1,4 +1,4 @@
-//! Databases whose writer was killed: the file holds half a transaction, and the journal next to it what takes it back.
+//! Databases whose writer was killed: the file holds half a transaction, and the journal next to it what rolls it back.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,12 @@ use crate::pipeline::StopToken;
 /// How often a copy is begun again because the files change meanwhile.
 const ATTEMPTS_MAX: u32 = 3;
 
-/// Returns true if a connection that may only read has found a transaction that must be taken back.
+/// Returns true if a connection that may only read has found a transaction that must be rolled back.
 pub(super) fn is_hot(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_ROLLBACK)
 }
 
-/// A copy of a database and of its journal. A connection that may write takes the transaction back in the copy.
+/// A copy of a database and of its journal. A connection that may write rolls the transaction back in the copy.
 pub(super) struct RawCopy {
     scratch: Scratch,
 }

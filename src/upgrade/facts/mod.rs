@@ -16,7 +16,7 @@ mod scratch;
 mod snapshot;
 mod take;
 #[cfg(test)]
-mod test_databases;
+pub mod test_databases;
 
 pub use baseline::{Baseline, ForeignKeyState, FtsState, TableFacts};
 pub use content::{content_sha256, table_facts};

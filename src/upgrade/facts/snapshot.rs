@@ -33,7 +33,7 @@ impl Snapshot {
     /// Others may read and, with such a log, write meanwhile; the file itself is opened for reading.
     ///
     /// If its writer was killed in the middle of a transaction, the copy is that of the state before: the transaction is
-    /// taken back in a copy, because it is not for this to change the file.
+    /// rolled back in a copy, because it is not for this to change the file.
     pub fn take(path: &Path, stop: &StopToken) -> Result<Self, Error> {
         let state = FileState::of(path)?;
         let source = connect::open_for_read(path)?;
@@ -75,7 +75,7 @@ impl Snapshot {
         &self.journal_mode
     }
 
-    /// True if a transaction of a killed writer was taken back in the copy.
+    /// True if a transaction of a killed writer was rolled back in the copy.
     pub fn was_hot(&self) -> bool {
         self.was_hot
     }
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_transaction_of_a_killed_writer_is_taken_back_in_the_copy_alone() {
+    fn the_transaction_of_a_killed_writer_is_rolled_back_in_the_copy_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.db");
         hot_journal(&path, 500);

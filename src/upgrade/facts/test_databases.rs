@@ -20,7 +20,7 @@ pub fn rows_in_log_only(path: &Path, in_file: u32, in_log: u32) {
     keep(path, "-wal", connection);
 }
 
-/// A table `t` with `rows` rows, and half a transaction that changes them all, with the journal that takes it back.
+/// A table `t` with `rows` rows, and half a transaction that changes them all, with the journal that rolls it back.
 pub fn hot_journal(path: &Path, rows: u32) {
     let connection = Connection::open(path).unwrap();
     connection.execute_batch("PRAGMA page_size = 1024; CREATE TABLE t (a, b); BEGIN").unwrap();
@@ -33,7 +33,7 @@ pub fn hot_journal(path: &Path, rows: u32) {
 }
 
 /// Closes the database, and leaves the file and the one next to it as they were before.
-fn keep(path: &Path, ending: &str, connection: Connection) {
+pub fn keep(path: &Path, ending: &str, connection: Connection) {
     let side = format!("{}{ending}", path.display());
     let (bytes, side_bytes) = (std::fs::read(path).unwrap(), std::fs::read(&side).unwrap());
     drop(connection);

@@ -1,13 +1,17 @@
 //! Phases 1 to 5 on the life cycle of every migration: freeze, schema, backfill, verify, switch.
 
 mod assess;
-mod files;
-mod given;
+pub mod files;
+pub mod given;
 mod migration;
 mod run;
-mod state;
+#[cfg(test)]
+pub mod scene;
+pub mod state;
 mod status;
-mod switch;
+pub mod switch;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod work;
 
