@@ -2,4 +2,3 @@
 
 mod place;
 mod python;
-mod second_example;
