@@ -22,7 +22,7 @@ mod sort_directory;
 mod stage;
 mod subset;
 #[cfg(test)]
-mod test_disk;
+pub(crate) mod test_disk;
 mod text;
 pub mod units;
 

@@ -61,12 +61,17 @@ impl Layout {
         self.below("rolled-back").join(run_id)
     }
 
+    /// Archives of rows that `cleanup` has removed.
+    pub fn archives(&self) -> PathBuf {
+        self.below("archives")
+    }
+
     /// Feature flags, which the application reads; replaced as a whole.
     pub fn flags(&self) -> PathBuf {
         self.below("flags.json")
     }
 
-    /// One line for each flag that `cutover` sets or takes back.
+    /// One line for each flag that `cutover` sets or unsets.
     pub fn cutover(&self) -> PathBuf {
         self.below("cutover.jsonl")
     }

@@ -7,9 +7,11 @@ mod db_tenants;
 mod killing;
 mod manifest;
 mod space;
+mod upgrade;
 
 #[path = "../support"]
 mod support {
+    pub mod cortex;
     pub mod db;
     pub mod files;
     pub mod generated_store;

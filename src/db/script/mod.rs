@@ -45,7 +45,7 @@ pub use section::{Section, StatementsDigest};
 pub use sections::sections;
 pub use seeds::{examine_seeds, require_environment_name};
 pub use session::{SessionLog, connection_setting, sets_what_it_says};
-pub use statement::{Pieces, line_ends, statements};
+pub use statement::{Pieces, Statement, line_ends, statements};
 pub use tables_made::tables_made;
 pub(in crate::db) use text::contains_ignoring_case;
 pub use touched::{Touched, touched_tables};

@@ -1,8 +1,11 @@
 //! The plan of an upgrade, as `plan.json` and `migration-plan-DATE.json` hold it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::baseline::Baseline;
+use crate::upgrade::backfill::{FileFacts, MeasureValue, SetFacts};
+use crate::upgrade::facts::{Baseline, FileState};
 use crate::upgrade::set::Member;
 
 /// Where phases 2 to 4 work.
@@ -40,9 +43,15 @@ pub struct Plan {
     /// The time zone of instants that name none: `UTC`, `+02:00` or `America/New_York`.
     pub assume_tz: String,
     /// SHA-256 of each input, by name.
-    pub inputs_sha256: std::collections::BTreeMap<String, String>,
+    pub inputs_sha256: BTreeMap<String, String>,
+    /// The numbers that SQL of the definition reads, with those that the operator has changed.
+    pub settings: BTreeMap<String, f64>,
+    /// What the plan was made with.
+    pub environment: Environment,
     /// Every database of the set.
     pub members: Vec<MemberPlan>,
+    /// Numbers that were read in the databases, for backfills of others.
+    pub measures: Vec<MeasureValue>,
     /// Files that were left out with `--exclude`.
     pub excluded: Vec<String>,
     /// Why the upgrade cannot begin. Empty if it can.
@@ -53,6 +62,25 @@ pub struct Plan {
     pub estimate: Vec<PhaseEstimate>,
     /// Bytes that must be free next to the databases.
     pub space_needed_bytes: u64,
+}
+
+impl Plan {
+    /// Returns what backfills know of the whole set.
+    pub fn set_facts(&self) -> SetFacts {
+        let files = self.members.iter().map(|planned| FileFacts::of(&planned.member, &planned.baseline)).collect();
+        SetFacts { files, measures: self.measures.clone() }
+    }
+}
+
+/// What a plan was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Version of the SQLite in haul.
+    pub sqlite_version: String,
+    /// Operating system and processor: `linux x86_64`.
+    pub system: String,
+    /// How many threads can run at once.
+    pub cpus: u64,
 }
 
 /// What is planned for one database.
@@ -67,17 +95,19 @@ pub struct MemberPlan {
     pub file_bytes: u64,
     /// Length of the write-ahead log.
     pub wal_bytes: u64,
+    /// What tells cheaply whether it was written to since.
+    pub file_state: FileState,
     /// Files next to it that belong to it: `-wal`, `-shm`, `-journal`.
     pub side_files: Vec<String>,
     /// What it is like now.
     pub baseline: Baseline,
-    /// The groups that concern it, in order.
+    /// The groups and backfills that concern it, in order.
     pub steps: Vec<PlannedStep>,
-    /// Tables that the upgrade creates, fills or changes, with the rows that they will have.
+    /// The rows that each backfill writes.
     pub predictions: Vec<Prediction>,
 }
 
-/// A group of statements in one database.
+/// A group of statements, or a backfill, in one database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStep {
     /// Name of the group or of the backfill.
@@ -102,7 +132,7 @@ pub enum StepState {
     Drifted,
 }
 
-/// The rows of a table after the upgrade.
+/// The rows that a backfill writes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prediction {
     /// What writes the rows: the name of a backfill.

@@ -1,20 +1,15 @@
 //! The files of a set: which there are, and which tier and shape each has.
 
-use std::path::PathBuf;
+mod assemble;
+mod classify;
+mod discover;
+mod member;
+mod refused;
+#[cfg(test)]
+mod test_definition;
 
-use serde::{Deserialize, Serialize};
-
-/// A database of a set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// The name of its copies below `migration/`, unique in the set: the name of its file.
-    pub key: String,
-    /// Where it is.
-    pub path: PathBuf,
-    /// The name of its tier in the definition.
-    pub tier: String,
-    /// The name of its shape in the definition.
-    pub shape: String,
-    /// True for the one file of a tier that gets the new tables.
-    pub is_primary: bool,
-}
+pub use assemble::{Classified, assemble};
+pub use classify::{Recognised, classify, tables_text};
+pub use discover::{Candidate, Discovered, SetRequest, discover};
+pub use member::Member;
+pub use refused::Refused;

@@ -16,6 +16,8 @@ pub struct Baseline {
     pub foreign_keys: ForeignKeyState,
     /// State of each full-text index, by name.
     pub fts: BTreeMap<String, FtsState>,
+    /// Bytes of each full-text index with its tables, by name, if that can be found out.
+    pub fts_bytes: BTreeMap<String, u64>,
     /// Values of timestamp columns by form: `iso-naive`, `sql`, `zoned`, `unix`, `unreadable`.
     pub instant_forms: BTreeMap<String, u64>,
     /// Pages of the file.
