@@ -20,6 +20,7 @@
 //! | [`rollback`] | the way back to the backups |
 //! | [`hooks`] | commands of the operator |
 //! | [`configuration`] | the renaming of keys in a configuration file |
+//! | [`verify`] | phase 4: every database compared with its baseline and with what was predicted |
 //! | [`layout`] | the files below `migration/` |
 
 pub mod backfill;
@@ -44,3 +45,4 @@ pub mod rollback;
 pub mod schema;
 pub mod set;
 pub mod values;
+pub mod verify;

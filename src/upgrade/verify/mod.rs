@@ -1,0 +1,26 @@
+//! Phase 4: compares every database with its baseline and with what was predicted.
+//!
+//! | part | holds |
+//! |---|---|
+//! | [`Verification`] | the nine checks and the five criteria, each with its figure |
+//! | `subject` | what is verified |
+//! | `plan_check`, `objects`, `old_data`, `new_data`, `records`, `integrity`, `speed`, `operation` | the checks |
+//! | `run` | all of them |
+
+mod integrity;
+mod new_data;
+mod objects;
+mod old_data;
+mod operation;
+mod plan_check;
+mod records;
+mod result;
+mod run;
+mod speed;
+mod subject;
+#[cfg(test)]
+mod tests;
+
+pub use result::{CheckResult, Verification};
+pub use run::verify;
+pub use subject::Subject;
