@@ -10,7 +10,7 @@ use clap::Args;
 use crate::cli::arguments::check_exists;
 use crate::durable::{RealDisk, parent_of, read_file};
 use crate::migration::Error;
-use crate::upgrade::definition::{UPGRADE_FILE, Definition};
+use crate::upgrade::definition::{Definition, UPGRADE_FILE};
 use crate::upgrade::hooks::{Hook, Hooks};
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::Mode;
@@ -118,7 +118,8 @@ impl SetArgs {
     /// Returns paths, of which a bare name means a file in the directory.
     fn below(&self, paths: &[PathBuf]) -> Result<Vec<PathBuf>, Error> {
         let directory = self.directory()?;
-        let place = |path: &PathBuf| if path.parent() == Some(Path::new("")) { directory.join(path) } else { path.clone() };
+        let place =
+            |path: &PathBuf| if path.parent() == Some(Path::new("")) { directory.join(path) } else { path.clone() };
         let found: Vec<_> = paths.iter().map(place).collect();
         found.iter().try_for_each(|path| check_exists(path, "name a file of the directory"))?;
         Ok(found)

@@ -19,7 +19,7 @@ use crate::migration::Error;
 use crate::observe::Scope;
 use crate::upgrade::flags::{FlagsEnd, FlagsRequest, set_flags};
 use crate::upgrade::layout::Layout;
-use crate::upgrade::phases::{command, Goal, Phase, UpgradeEnd, finished, refuse_blocked, status};
+use crate::upgrade::phases::{Goal, Phase, UpgradeEnd, command, finished, refuse_blocked, status};
 use crate::upgrade::request::UpgradeRequest;
 
 const SOAK_SECONDS: u64 = 3600;
@@ -119,7 +119,8 @@ fn finish(
     }
     let flags = set_flags_of(watch, request, &end, switch.soak())?;
     let document = serde_json::to_value(&flags)?;
-    let next = format!("{}; to undo: {}", command("monitor", &request.directory), command("rollback", &request.directory));
+    let next =
+        format!("{}; to undo: {}", command("monitor", &request.directory), command("rollback", &request.directory));
     Answer::new(&end).path("directory", &request.directory).with("flags", document).next(next).print(output, |table| {
         render_end(table, &end);
         render_flags(table, &flags);
@@ -127,12 +128,7 @@ fn finish(
 }
 
 /// Sets the flags after the switch.
-fn set_flags_of(
-    watch: &Watch,
-    request: &UpgradeRequest,
-    end: &UpgradeEnd,
-    soak: Duration,
-) -> Result<FlagsEnd, Error> {
+fn set_flags_of(watch: &Watch, request: &UpgradeRequest, end: &UpgradeEnd, soak: Duration) -> Result<FlagsEnd, Error> {
     let layout = Layout::of(&request.directory);
     let run = finished(&RealDisk, &layout)?;
     let flags = FlagsRequest {
