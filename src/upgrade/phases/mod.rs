@@ -8,6 +8,7 @@ mod run;
 #[cfg(test)]
 pub mod scene;
 pub mod state;
+mod status;
 pub mod switch;
 #[cfg(test)]
 mod tests;
@@ -16,3 +17,4 @@ mod work;
 
 pub use run::{Goal, UpgradeDetails, UpgradeEnd, run};
 pub use state::{CHECKPOINT_KIND, Counts, Phase, Progress, Purpose, RunState, UpgradeRules};
+pub use status::{UpgradeStanding, UpgradeStatus, status};
