@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::failure::failed;
+use super::failure::{failed, failed_on_copy};
 use super::file_state::FileState;
 use super::hot_journal::{RawCopy, is_hot};
 use crate::db::sqlite::connect;
@@ -32,8 +32,8 @@ impl Snapshot {
     /// Copies the database at `path` inside one read transaction, with the rows that are in its write-ahead log only.
     /// Others may read and, with such a log, write meanwhile; the file itself is opened for reading.
     ///
-    /// If its writer was killed in the middle of a transaction, the copy is that of the state before: the transaction is
-    /// rolled back in a copy, because it is not for this to change the file.
+    /// If its writer was killed in the middle of a transaction, the copy is that of the state before: the transaction
+    /// is rolled back in a copy, because it is not for this to change the file.
     pub fn take(path: &Path, stop: &StopToken) -> Result<Self, Error> {
         let state = FileState::of(path)?;
         let source = connect::open_for_read(path)?;
@@ -95,7 +95,7 @@ fn recovered(path: &Path, stop: &StopToken) -> Result<(Connection, String), Erro
 }
 
 fn copy(source: &Connection, path: &Path, stop: &StopToken) -> Result<(Connection, String), Error> {
-    let wrap = failed(path);
+    let wrap = failed_on_copy(path);
     let journal_mode = source.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(&wrap)?;
     let mut target = connect::open_temporary()?;
     let backup = Backup::new(source, &mut target).map_err(&wrap)?;

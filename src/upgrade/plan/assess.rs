@@ -27,8 +27,8 @@ const VERSION: u32 = 1;
 /// Makes the plan: looks at private copies of all databases, takes their baselines, and if nothing stands in the way
 /// carries the upgrade out on the copies.
 ///
-/// What stands in the way is in the plan; an error is what kept the plan from being made. No connection of this process may
-/// have a database of the set open, because looking at a file closes it, and that would release the locks.
+/// What stands in the way is in the plan; an error is what kept the plan from being made. No connection of this process
+/// may have a database of the set open, because looking at a file closes it, and that would release the locks.
 pub fn assess(request: &UpgradeRequest, disk: &dyn Disk, control: &Control<'_>) -> Result<Plan, Error> {
     let now = clock::now()?;
     let values = Values {

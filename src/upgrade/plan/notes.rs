@@ -25,7 +25,7 @@ impl Notes<'_> {
     /// Adds what the state of the file and its baseline show.
     pub fn of_baseline(&mut self, snapshot: &Snapshot, baseline: &Baseline, wal_bytes: u64, zone: &str) {
         if snapshot.was_hot() {
-            let what = "a writer was killed in the middle of a transaction: what is planned is what `freeze` will find after \
+            let what = "a writer was killed in the middle of a transaction: the plan is about what `freeze` finds after \
                         it has rolled that transaction back";
             self.add("hot-journal", what.into());
         }

@@ -109,6 +109,10 @@ fn steps_that_ran_with_other_scripts_block() {
          INSERT INTO haul_steps (name, checksum) VALUES ('001_tables', 'another');",
     );
     assert_eq!(scene.blocks(), block("drifted", "books.db", 2));
+    scene.sql("books.db", "UPDATE haul_steps SET name = 'of another upgrade', tool_version = '0.0.9'");
+    assert!(scene.assess().blocks.is_empty());
+    scene.sql("books.db", "UPDATE haul_steps SET tool_version = '999.10.0-rc.1'");
+    assert_eq!(scene.blocks(), block("newer-release", "books.db", 2));
 }
 
 #[test]
