@@ -22,7 +22,7 @@ mod rehearse;
 mod space;
 mod steps;
 #[cfg(test)]
-mod test_plan;
+pub mod test_plan;
 #[cfg(test)]
 mod tests;
 
