@@ -23,7 +23,7 @@ mod rehearse;
 mod space;
 mod steps;
 #[cfg(test)]
-mod test_plan;
+pub mod test_plan;
 #[cfg(test)]
 mod tests;
 
