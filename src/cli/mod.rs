@@ -30,6 +30,8 @@ mod signals;
 #[cfg(feature = "space")]
 mod space;
 mod table;
+#[cfg(feature = "upgrade")]
+mod upgrade;
 mod verbs;
 
 use std::env::args_os;
@@ -72,6 +74,10 @@ enum Noun {
     #[command(subcommand)]
     #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
     Db(db::Verb),
+    /// Sets of SQLite databases: from one release of an application to the next, all or none
+    #[command(subcommand)]
+    #[cfg(feature = "upgrade")]
+    Upgrade(upgrade::Verb),
 }
 
 /// Runs the command that the process was started with and returns its exit code.
@@ -92,6 +98,8 @@ pub fn main() -> u8 {
         Noun::Manifest(verb) => (verb.output().json, verb.run()),
         #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
         Noun::Db(verb) => (verb.output().json, verb.run()),
+        #[cfg(feature = "upgrade")]
+        Noun::Upgrade(verb) => (verb.output().json, verb.run()),
     };
     result.unwrap_or_else(|error| error_output::report(&error, json))
 }

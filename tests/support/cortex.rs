@@ -42,7 +42,8 @@ pub const FILES: [&str; 3] = ["tier1.db", "tier2.db", "tier3.db"];
 
 /// Makes a set with so many conversations, each of so many messages.
 pub fn set(directory: &Path, conversations: u32, messages: u32) {
-    let numbers = |last: u32| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last})");
+    let numbers =
+        |last: u32| format!("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {last})");
     let tier1 = format!(
         "{TIER1} {} INSERT INTO conversations(conversation_id, agent_id, start_time, status)
              SELECT printf('c-%06d', i), 'agent', strftime('%Y-%m-%dT%H:%M:%S', 1759300000 + i * 60, 'unixepoch'),

@@ -88,7 +88,16 @@ impl SetSwitch<'_> {
         self.check_unused(&paths)?;
         let mut held = Vec::new();
         for path in &paths {
-            held.push(Exclusive::lock(path, self.wait, self.phase, self.command)?);
+            if self.disk.kind(path)?.is_none() {
+                continue;
+            }
+            match Exclusive::lock(path, self.wait, self.phase, self.command) {
+                // A file that is no database any more has no writers either.
+                Err(error) if self.force && !matches!(error, Error::Database { temporary: true, .. }) => {
+                    self.control.note(format!("{}: {}: it cannot be locked: {error}", self.phase, path.display()));
+                }
+                locked => held.push(locked?),
+            }
         }
         // Again, because a process may have opened one before the lock; from now on nobody else can use them.
         self.check_unused(&paths)?;

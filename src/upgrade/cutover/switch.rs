@@ -58,13 +58,17 @@ impl Switch {
     /// Gives each old file its second name, durably. Nothing is switched yet, and whatever fails changes nothing.
     pub fn prepare(disk: &dyn Disk, files: Vec<Replacement>) -> Result<Self, DiskError> {
         for file in &files {
-            // Both must be there: a new file that is absent would count as switched.
+            // A new file that is absent would count as switched.
             check_is_file(disk, &file.new)?;
-            check_is_file(disk, &file.live)?;
             create_directory_durable(disk, parent_of(&file.kept))?;
             if disk.kind(&file.kept)?.is_some() {
                 disk.remove_file(&file.kept)?;
             }
+            // An old file that is gone can be replaced all the same.
+            if disk.kind(&file.live)?.is_none() {
+                continue;
+            }
+            check_is_file(disk, &file.live)?;
             match (disk.hard_link(&file.live, &file.kept), &file.copy) {
                 (Ok(()), _) | (Err(_), None) => {}
                 (Err(_), Some(copy)) => _ = copy_file(disk, copy, &file.kept, Attributes::Of(copy), NEVER)?,

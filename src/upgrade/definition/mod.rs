@@ -13,6 +13,7 @@ mod script;
 mod scripts;
 mod tiers;
 
+pub use file::UPGRADE_FILE;
 pub use model::Definition;
 pub use operation::{Configuration, Flag, Input, Metric, Monitor, Retention};
 pub use queries::{Backfill, Expectation, Measure, ShapeSql, TimedQuery, View, ViewSql};

@@ -6,7 +6,7 @@ use crate::upgrade::facts::{columns, table_facts, tables};
 use crate::upgrade::plan::{Baseline, TableFacts};
 
 /// Returns how the content of a database differs from what was measured; `None` if it is the same: the same tables with
-/// the same columns and the same rows.
+/// the same rows over the columns that were measured.
 pub fn content_difference(connection: &Connection, measured: &Baseline) -> rusqlite::Result<Option<String>> {
     let names = tables(connection)?;
     if let Some(gone) = measured.tables.keys().find(|name| !names.contains(name)) {
@@ -16,7 +16,11 @@ pub fn content_difference(connection: &Connection, measured: &Baseline) -> rusql
         let Some(before) = measured.tables.get(&name) else {
             return Ok(Some(format!("table {name} is new")));
         };
-        let now = table_facts(connection, &name, columns(connection, &name)?)?;
+        let known = columns(connection, &name)?;
+        if let Some(gone) = before.columns.iter().find(|column| !known.contains(column)) {
+            return Ok(Some(format!("column {name}.{gone} is gone")));
+        }
+        let now = table_facts(connection, &name, before.columns.clone())?;
         if let Some(what) = table_difference(&name, before, &now) {
             return Ok(Some(what));
         }

@@ -41,6 +41,8 @@ pub struct DatabaseSnapshot {
     pub bytes: u64,
     /// The file of the database after the backup.
     pub live: FileState,
+    /// SHA-256 of the definitions of all its objects.
+    pub schema_sha256: String,
     /// What is in it.
     pub baseline: Baseline,
 }

@@ -14,7 +14,7 @@ use crate::durable::{Attributes, Disk, copy_file, parent_of, remove_tree};
 use crate::migration::{Error, check_stop, shell_word};
 use crate::pipeline::StopToken;
 use crate::upgrade::cutover::side_files;
-use crate::upgrade::facts::{FileState, Snapshot, failed};
+use crate::upgrade::facts::{FileState, Snapshot, columns, failed, schema_sha256};
 use crate::upgrade::flags::FlagFile;
 use crate::upgrade::hooks::HookTime;
 use crate::upgrade::layout::Layout;
@@ -108,8 +108,12 @@ impl Freeze<'_> {
         let backup = self.layout.backup(self.run_id, &planned.member);
         back_up(self.disk, path, &backup, self.stop)?;
         let digest = file_sha256(self.disk, &backup, self.stop)?;
-        let baseline = measure(self.disk, &backup, self.values, self.stop)?;
-        if let Some(what) = difference(&planned.baseline, &baseline) {
+        let copy = Snapshot::take(&backup, self.stop)?;
+        side_files::remove(self.disk, &backup)?;
+        let schema_sha256 = schema_sha256(copy.connection()).map_err(failed(&backup))?;
+        let baseline = measure(&copy, self.values, &planned.baseline)?;
+        let other_schema = (schema_sha256 != planned.schema_sha256).then(|| "its definitions have changed".to_owned());
+        if let Some(what) = other_schema.or_else(|| difference(&planned.baseline, &baseline)) {
             return Err(Error::Verification {
                 what: format!("{PHASE}: {}: it is not what the plan saw: {what}", path.display()),
                 next: format!("stop what writes to it, then run `{}` again", self.command()),
@@ -123,6 +127,7 @@ impl Freeze<'_> {
             sha256: digest.sha256,
             bytes: digest.bytes,
             live,
+            schema_sha256,
             baseline,
         })
     }
@@ -152,16 +157,17 @@ pub fn unfreeze(disk: &dyn Disk, layout: &Layout) -> Result<(), Error> {
     FlagFile::freeze(disk, &layout.flags(), false)
 }
 
-/// Measures a database in a private copy, and leaves no side files next to it: for files that nobody else has open.
-pub fn measure(disk: &dyn Disk, database: &Path, values: &Values, stop: &StopToken) -> Result<Baseline, Error> {
-    let copy = Snapshot::take(database, stop)?;
-    side_files::remove(disk, database)?;
-    measured(&copy, values)
-}
-
-/// Measures what a private copy holds.
-pub fn measured(copy: &Snapshot, values: &Values) -> Result<Baseline, Error> {
-    register(copy.connection(), values)?;
-    let baseline = Baseline::take(copy.connection()).map_err(failed(copy.path()))?;
+/// Measures what a private copy holds, over the columns that `reference` knows: others were added by an earlier attempt.
+pub fn measure(copy: &Snapshot, values: &Values, reference: &Baseline) -> Result<Baseline, Error> {
+    let connection = copy.connection();
+    register(connection, values)?;
+    let mut added = Vec::new();
+    for (table, facts) in &reference.tables {
+        let columns = columns(connection, table).map_err(failed(copy.path()))?;
+        let new = columns.into_iter().filter(|column| !facts.columns.contains(column));
+        added.extend(new.map(|column| (table.clone(), column)));
+    }
+    let baseline = Baseline::take(connection).and_then(|baseline| baseline.without_columns(connection, &added));
+    let baseline = baseline.map_err(failed(copy.path()))?;
     Ok(Baseline { journal_mode: copy.journal_mode().to_owned(), ..baseline })
 }

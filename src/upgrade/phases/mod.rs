@@ -1,15 +1,22 @@
 //! Phases 1 to 5 on the life cycle of every migration: freeze, schema, backfill, verify, switch.
 
 mod assess;
-mod files;
-mod given;
+pub mod files;
+pub mod given;
 mod migration;
 mod run;
-mod state;
-mod switch;
+#[cfg(test)]
+pub mod scene;
+pub mod state;
+mod status;
+pub mod switch;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod work;
 
+pub use assess::refuse_blocked;
 pub use files::{command, plan_of_run};
 pub use run::{Goal, UpgradeDetails, UpgradeEnd, run};
 pub use state::{CHECKPOINT_KIND, Counts, Phase, Progress, Purpose, RunState, UpgradeRules};
+pub use status::{FinishedRun, RunDetails, UpgradeStatus, finished, status};

@@ -11,7 +11,7 @@ use crate::pipeline::Control;
 use crate::upgrade::cutover::exclusive::Exclusive;
 use crate::upgrade::cutover::set::SetSwitch;
 use crate::upgrade::cutover::switch::{Replacement, Switch, Switched};
-use crate::upgrade::facts::{FileState, failed};
+use crate::upgrade::facts::{FileState, failed, schema_sha256};
 use crate::upgrade::freeze::compare::content_difference;
 use crate::upgrade::freeze::snapshot::SetSnapshot;
 use crate::upgrade::layout::Layout;
@@ -121,7 +121,13 @@ impl Switcher<'_> {
         if is_same_state(&of.live, &FileState::of(path)?) {
             return Ok(());
         }
-        match content_difference(locked.connection(), &of.baseline).map_err(failed(path))? {
+        let connection = locked.connection();
+        let is_redefined = schema_sha256(connection).map_err(failed(path))? != of.schema_sha256;
+        let changed = match is_redefined {
+            true => Some("its definitions have changed".to_owned()),
+            false => content_difference(connection, &of.baseline).map_err(failed(path))?,
+        };
+        match changed {
             None => Ok(()),
             Some(what) => Err(Error::Verification {
                 what: format!("cutover: {}: it was written to since the snapshot: {what}", path.display()),

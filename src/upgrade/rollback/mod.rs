@@ -1,4 +1,13 @@
 //! The way back: exports what was written since the snapshot, and makes the backups live.
 
-pub mod divergence;
+mod divergence;
+mod export;
+mod restore;
+mod run;
 mod statements;
+#[cfg(test)]
+mod tests;
+
+pub use divergence::TableDivergence;
+pub use export::{DatabaseDivergence, SetDivergence};
+pub use run::{RollbackEnd, rollback};

@@ -1,0 +1,97 @@
+//! `haul upgrade freeze`, `schema`, `backfill` and `verify`: one phase, if those before it are done.
+//!
+//! The JSON document is an [`UpgradeEnd`] with `directory` (path) and `exit_code`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::request::RequestArgs;
+use super::text::render_end;
+use crate::cli::arguments::{OutputArgs, WaitArgs};
+use crate::cli::command::Answer;
+use crate::cli::progress::Watch;
+use crate::durable::{Disk, RealDisk};
+use crate::migration::Error;
+use crate::observe::Scope;
+use crate::upgrade::phases::{self, Goal, Phase, UpgradeEnd};
+use crate::upgrade::request::UpgradeRequest;
+
+/// What a phase is started with.
+#[derive(Args)]
+pub struct PhaseArgs {
+    #[command(flatten)]
+    request: RequestArgs,
+    /// The digest of the plan that was approved; another plan ends with 2
+    #[arg(long, value_name = "DIGEST")]
+    plan: Option<String>,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+impl PhaseArgs {
+    /// Returns the request.
+    pub fn request(&self) -> Result<UpgradeRequest, Error> {
+        let mut request = self.request.request()?;
+        request.approved_plan.clone_from(&self.plan);
+        Ok(request)
+    }
+
+    /// Takes the upgrade to a goal, with a view of the progress.
+    pub fn reach(&self, watch: &Watch, request: &UpgradeRequest, goal: Goal) -> Result<UpgradeEnd, Error> {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        watch.run_when_free(self.wait, Scope::of("rows"), |control| phases::run(&disk, request, goal, control))
+    }
+
+    fn run(self, phase: Phase, output: OutputArgs) -> anyhow::Result<u8> {
+        let request = self.request()?;
+        let watch = Watch::start(output)?;
+        let end = self.reach(&watch, &request, Goal::Only(phase))?;
+        let answer = Answer::new(&end).path("directory", &request.directory).stopped(end.stopped);
+        answer.next(end.details.next.clone()).print(output, |table| render_end(table, &end))
+    }
+}
+
+/// Declares a command for a phase.
+macro_rules! phase_command {
+    ($(#[$doc:meta])* $name:ident, $phase:ident) => {
+        $(#[$doc])*
+        #[derive(Args)]
+        pub struct $name {
+            #[command(flatten)]
+            phase: PhaseArgs,
+            /// Do not ask for confirmation; a single phase never asks
+            #[arg(long)]
+            yes: bool,
+            #[command(flatten)]
+            pub output: OutputArgs,
+        }
+
+        impl $name {
+            pub fn run(self) -> anyhow::Result<u8> {
+                self.phase.run(Phase::$phase, self.output)
+            }
+        }
+    };
+}
+
+phase_command!(
+    /// `haul upgrade freeze`
+    FreezeCommand,
+    Freeze
+);
+phase_command!(
+    /// `haul upgrade schema`
+    SchemaCommand,
+    Schema
+);
+phase_command!(
+    /// `haul upgrade backfill`
+    BackfillCommand,
+    Backfill
+);
+phase_command!(
+    /// `haul upgrade verify`
+    VerifyCommand,
+    Verify
+);
