@@ -2,3 +2,4 @@
 
 mod place;
 mod python;
+mod second_example;
