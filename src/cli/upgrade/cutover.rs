@@ -49,16 +49,21 @@ impl SwitchArgs {
         Duration::from_secs(self.soak.unwrap_or(if unattended { 0 } else { SOAK_SECONDS }))
     }
 
-    /// Renames the keys of the configuration file.
-    fn convert(&self, request: &UpgradeRequest, run_id: &str) -> Result<Option<ConfigurationChange>, Error> {
-        let Some(path) = &self.config else { return Ok(None) };
-        let Some(rules) = &request.definition.configuration else {
+    /// Fails if there is no such configuration file, or the upgrade does not say how it changes.
+    fn check_configuration(&self, request: &UpgradeRequest) -> Result<(), Error> {
+        let Some(path) = &self.config else { return Ok(()) };
+        if request.definition.configuration.is_none() {
             return Err(Error::Usage {
                 what: "this upgrade does not say how a configuration file changes".into(),
                 next: "leave out --config".into(),
             });
-        };
-        check_file(path, "name the configuration file")?;
+        }
+        check_file(path, "name the configuration file")
+    }
+
+    /// Renames the keys of the configuration file.
+    fn convert(&self, request: &UpgradeRequest, run_id: &str) -> Result<Option<ConfigurationChange>, Error> {
+        let (Some(path), Some(rules)) = (&self.config, &request.definition.configuration) else { return Ok(None) };
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let backups = Layout::of(&request.directory).backups(run_id);
         configuration::apply(&RealDisk, rules, &path, &backups).map(Some)
@@ -79,6 +84,7 @@ pub struct RunCommand {
 impl RunCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let request = UpgradeRequest { force: self.switch.force, ..self.phase.request()? };
+        self.switch.check_configuration(&request)?;
         let watch = Watch::start(self.output)?;
         if status(&RealDisk, &Layout::of(&request.directory))?.is_over() {
             self.begin(&watch, &request)?;
@@ -117,6 +123,7 @@ pub struct CutoverCommand {
 impl CutoverCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let request = UpgradeRequest { force: self.switch.force, ..self.phase.request()? };
+        self.switch.check_configuration(&request)?;
         let watch = Watch::start(self.output)?;
         let what = format_args!("this switches the databases in {}", request.directory.display());
         confirm(what, &[], self.switch.yes)?;
