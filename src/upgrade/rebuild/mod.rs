@@ -18,5 +18,5 @@ mod same;
 mod tests;
 
 pub use apply::apply;
-pub use planned::{Planned, planned, step_states};
+pub use planned::{Planned, pending, planned, step_states};
 pub use same::{Digests, changes, digests};

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::migration::Error;
 use crate::upgrade::definition::{Definition, Rebuild};
 use crate::upgrade::facts::hex;
-use crate::upgrade::plan::PlannedStep;
+use crate::upgrade::plan::{PlannedStep, StepState};
 use crate::upgrade::schema::{Place, state, tracking};
 use crate::upgrade::set::Member;
 
@@ -69,6 +69,19 @@ pub fn planned<'a>(
         }
     };
     Ok(of_member.into_iter().filter(is_concerned).map(|rebuild| Planned { rebuild }).collect())
+}
+
+/// Returns those rebuilds that the plan has still found to do. What they keep the same can be asked for.
+pub fn pending<'a>(
+    connection: &Connection,
+    definition: &'a Definition,
+    member: &Member,
+    steps: &[PlannedStep],
+) -> rusqlite::Result<Vec<Planned<'a>>> {
+    let is_pending = |planned: &Planned<'_>| {
+        steps.iter().any(|step| step.name == planned.name() && step.state == StepState::Pending)
+    };
+    Ok(planned(connection, definition, member, steps)?.into_iter().filter(is_pending).collect())
 }
 
 /// Returns the rebuilds that concern a database, for plans and verification. `steps` are those of its plan, if it has one.

@@ -2,9 +2,9 @@
 //!
 //! | part | holds |
 //! |---|---|
-//! | [`Verification`] | the nine checks and the five criteria, each with its figure |
+//! | [`Verification`] | the checks and the five criteria, each with its figure |
 //! | `subject` | what is verified |
-//! | `plan_check`, `objects`, `old_data`, `new_data`, `records`, `integrity`, `speed`, `operation` | the checks |
+//! | `plan_check`, `objects`, `old_data`, `rebuilds`, `new_data`, `records`, `integrity`, `speed`, `operation` | the checks |
 //! | `run` | all of them |
 
 mod integrity;
@@ -13,6 +13,7 @@ mod objects;
 mod old_data;
 mod operation;
 mod plan_check;
+mod rebuilds;
 mod records;
 mod result;
 mod run;

@@ -2,7 +2,7 @@
 
 use super::result::Verification;
 use super::subject::Subject;
-use super::{integrity, new_data, objects, old_data, operation, plan_check, records, speed};
+use super::{integrity, new_data, objects, old_data, operation, plan_check, rebuilds, records, speed};
 use crate::migration::Error;
 
 /// Verifies every database of a plan. What is wrong is in the result; an error means that it could not be found out.
@@ -12,6 +12,7 @@ pub fn verify(subject: &Subject<'_>) -> Result<Verification, Error> {
         plan_check::check(subject, &files)?,
         objects::check(subject, &files)?,
         old_data::check(subject, &files)?,
+        rebuilds::check(subject, &files)?,
         new_data::check(subject, &files)?,
         records::check(subject, &files)?,
         integrity::check(subject, &files)?,
