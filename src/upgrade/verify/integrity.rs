@@ -1,9 +1,11 @@
 //! No database is more damaged than it was.
 
+use std::collections::BTreeMap;
+
 use super::result::{CheckResult, Findings};
 use super::subject::{Opened, Subject};
 use crate::migration::{Error, check_stop};
-use crate::upgrade::facts::{Baseline, ForeignKeyState, FtsState, Snapshot};
+use crate::upgrade::facts::{Baseline, ForeignKeyState, FtsState, Snapshot, foreign_key_state, fts_state};
 
 /// Checks pages, keys and full-text indexes. The check of these with rank 1 is a command that looks like a change, so a
 /// private copy gets it.
@@ -20,15 +22,28 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult,
         let Baseline { foreign_keys, fts, .. } = &file.plan.baseline;
         match foreign_keys {
             ForeignKeyState::Violations(violations) => orphans += violations.values().sum::<u64>(),
-            ForeignKeyState::Mismatch(what) => findings.note(format!("{}: {what}, as before", file.file())),
+            ForeignKeyState::Mismatch(what) => {
+                let now = foreign_key_state(copy.connection()).map_err(|error| file.error("keys", error))?;
+                let is_still = matches!(now, ForeignKeyState::Mismatch(_));
+                findings.note(format!("{}: {what}, {}", file.file(), state(is_still)));
+            }
+        }
+        let mut now = BTreeMap::new();
+        if fts.values().any(|state| *state != FtsState::Consistent) {
+            now = fts_state(copy.connection()).map_err(|error| file.error("full-text indexes", error))?;
         }
         for (name, _) in fts.iter().filter(|(_, state)| matches!(state, FtsState::Inconsistent(_))) {
             stale += 1;
-            findings.note(format!("{}: {name} disagrees with its table, as before", file.file()));
+            let is_still = now.get(name) != Some(&FtsState::Consistent);
+            findings.note(format!("{}: {name} disagrees with its table, {}", file.file(), state(is_still)));
         }
         indexes += fts.len();
     }
     let figure = format!("before: {orphans} rows violate keys, {stale} of {indexes} full-text indexes are stale");
     let state = if findings.is_empty() { "nothing is worse now" } else { "worse now" };
     Ok(findings.with_figure(format!("{figure}; {state}")))
+}
+
+fn state(is_still: bool) -> &'static str {
+    if is_still { "as before" } else { "and is repaired" }
 }
