@@ -8,8 +8,8 @@ use super::step::Step;
 use crate::migration::Error;
 use crate::pipeline::StopToken;
 use crate::upgrade::facts::quoted;
-use crate::upgrade::schema::Place;
 use crate::upgrade::schema::tracking::{self, Cursor};
+use crate::upgrade::schema::{Place, in_transaction};
 
 /// What bounds a batch.
 #[derive(Debug, Clone)]
@@ -62,7 +62,7 @@ pub fn read_rows(connection: &Connection, step: &Step<'_>, place: &Place) -> Res
     let at = format!("backfill {}: its rows", step.name);
     let read = || -> rusqlite::Result<i64> {
         connection.execute_batch("DROP TABLE IF EXISTS temp.haul_rows")?;
-        let names: Vec<_> = connection.prepare(step.rows)?.column_names().into_iter().map(quoted).collect();
+        let names: Vec<_> = connection.prepare(step.rows)?.column_names().map(quoted).collect();
         let columns = names.join(", ");
         connection.execute_batch(&format!("CREATE TEMP TABLE haul_rows (n INTEGER PRIMARY KEY, {columns})"))?;
         let rows = connection.execute(&format!("INSERT INTO temp.haul_rows ({columns}) {}", step.rows), [])?;
@@ -85,7 +85,8 @@ pub fn write_rows(
     place: &Place,
     on_batch: &mut dyn FnMut(&BatchDone<'_>),
 ) -> Result<Done, Error> {
-    let wrap = |error| place.error(&format!("backfill {}", step.name), error);
+    let at = format!("backfill {}", step.name);
+    let wrap = |error| place.error(&at, error);
     let mut write = connection.prepare(step.write).map_err(wrap)?;
     let mut cursor = tracking::cursor(connection, step.name).map_err(wrap)?;
     let mut done = Done { rows_read: unsigned(total), ..Done::default() };
@@ -95,7 +96,7 @@ pub fn write_rows(
         }
         let started = Instant::now();
         let end = total.min(cursor.at + i64::from(limits.batch_rows));
-        let written = in_transaction(connection, step, place, || {
+        let written = in_transaction(connection, &at, place, || {
             let written = write_range(connection, &mut write, step, (cursor.at, end), limits, place)?;
             cursor = Cursor { at: end, rows: cursor.rows + written };
             tracking::set_cursor(connection, step.name, cursor).map_err(wrap)?;
@@ -165,22 +166,6 @@ fn write_range(
         return Err(place.unfit(format!("{at}: the statement has ended its transaction")));
     }
     Ok(written as i64)
-}
-
-/// Runs `work` in a transaction, which is rolled back if it fails.
-pub fn in_transaction<T>(
-    connection: &Connection,
-    step: &Step<'_>,
-    place: &Place,
-    work: impl FnOnce() -> Result<T, Error>,
-) -> Result<T, Error> {
-    let wrap = |error| place.error(&format!("backfill {}", step.name), error);
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(wrap)?;
-    let result = work().and_then(|value| connection.execute_batch("COMMIT").map(|()| value).map_err(wrap));
-    if result.is_err() && !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK").map_err(wrap)?;
-    }
-    result
 }
 
 fn unsigned(count: i64) -> u64 {

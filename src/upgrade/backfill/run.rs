@@ -5,15 +5,15 @@ use std::time::Instant;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use super::batches::{BatchDone, Done, Limits, forget_rows, in_transaction, read_rows, second_pass, write_rows};
+use super::batches::{BatchDone, Done, Limits, forget_rows, read_rows, second_pass, write_rows};
 use super::given::give;
 use super::set_facts::SetFacts;
 use super::step::{Step, steps};
 use crate::migration::Error;
 use crate::upgrade::definition::Definition;
 use crate::upgrade::facts::{ForeignKeyState, foreign_key_state, schema_sha256};
-use crate::upgrade::schema::Place;
 use crate::upgrade::schema::tracking::{self, StepRecord};
+use crate::upgrade::schema::{Place, in_transaction};
 use crate::upgrade::set::Member;
 use crate::upgrade::values::{Values, create_views, register};
 
@@ -24,7 +24,7 @@ pub struct BackfillDone {
     pub step: String,
     /// False if it was done before.
     pub is_new: bool,
-    /// Rows that it is about.
+    /// Rows that it is about, or was in the earlier call that has done it.
     pub rows_read: u64,
     /// Rows that it has inserted or changed, with those of earlier calls.
     pub rows_written: u64,
@@ -59,8 +59,9 @@ pub fn run(
         return Err(place.unfit(format!("backfill {} was done with other statements", step.name)));
     }
     let is_done = |step: &Step<'_>| applied.contains_key(step.name);
+    let earlier = |step| done_before(connection, step).map_err(wrap);
     if steps.iter().all(is_done) {
-        return Ok(steps.iter().map(|step| done(step, false, Done::default(), 0)).collect());
+        return steps.iter().map(earlier).collect();
     }
     register(connection, values)?;
     create_views(connection, definition, &member.tier, &member.shape)?;
@@ -69,7 +70,7 @@ pub fn run(
     let mut all = Vec::new();
     for step in &steps {
         all.push(match is_done(step) {
-            true => done(step, false, Done::default(), 0),
+            true => earlier(step)?,
             false => run_step(connection, step, limits, &place, on_batch)?,
         });
     }
@@ -87,9 +88,10 @@ fn run_step(
     place: &Place,
     on_batch: &mut dyn FnMut(&BatchDone<'_>),
 ) -> Result<BackfillDone, Error> {
-    let wrap = |error| place.error(&format!("backfill {}", step.name), error);
+    let at = format!("backfill {}", step.name);
+    let wrap = |error| place.error(&at, error);
     let (started, started_at) = (Instant::now(), tracking::now(connection).map_err(wrap)?);
-    in_transaction(connection, step, place, || tracking::create(connection).map_err(wrap))?;
+    in_transaction(connection, &at, place, || tracking::create(connection).map_err(wrap))?;
     let total = read_rows(connection, step, place)?;
     let batches = write_rows(connection, step, total, limits, place, on_batch)?;
     let again = second_pass(connection, step, total, limits, place)?;
@@ -108,7 +110,7 @@ fn run_step(
         schema_before: schema.clone(),
         schema_after: schema,
     };
-    in_transaction(connection, step, place, || tracking::record(connection, &record).map_err(wrap))?;
+    in_transaction(connection, &at, place, || tracking::record(connection, &record).map_err(wrap))?;
     Ok(done(step, true, batches, duration_ms))
 }
 
@@ -122,6 +124,13 @@ fn done(step: &Step<'_>, is_new: bool, done: Done, duration_ms: u64) -> Backfill
         longest_batch_ms: done.longest_batch_ms,
         duration_ms,
     }
+}
+
+/// Returns what a backfill has done in an earlier call, as its cursor tells.
+fn done_before(connection: &Connection, step: &Step<'_>) -> rusqlite::Result<BackfillDone> {
+    let cursor = tracking::cursor(connection, step.name)?;
+    let (rows_read, rows_written) = (cursor.at.cast_unsigned(), cursor.rows.cast_unsigned());
+    Ok(done(step, false, Done { rows_read, rows_written, ..Done::default() }, 0))
 }
 
 /// Says what is worse now.

@@ -1,4 +1,5 @@
-//! Phase 0: looks at every database, measures what is there before the upgrade, and predicts what the upgrade makes of it.
+//! Phase 0: looks at every database, measures what is there before the upgrade, and predicts what the upgrade makes of
+//! it.
 //!
 //! | part | holds |
 //! |---|---|
@@ -22,7 +23,7 @@ mod rehearse;
 mod space;
 mod steps;
 #[cfg(test)]
-mod test_plan;
+pub mod test_plan;
 #[cfg(test)]
 mod tests;
 

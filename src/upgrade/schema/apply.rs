@@ -8,7 +8,7 @@ use rusqlite::{Batch, Connection};
 use serde::Serialize;
 
 use super::actions::{Action, Decision, GroupActions, group_actions};
-use super::fault::Place;
+use super::fault::{Place, in_transaction};
 use super::guard::Guard;
 use super::head::ObjectKind;
 use super::old_state::OldState;
@@ -27,7 +27,7 @@ pub struct SchemaDone {
     pub groups: Vec<GroupDone>,
 }
 
-/// What became of a group.
+/// A group, after phase 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupDone {
     /// Its name.
@@ -110,6 +110,9 @@ fn apply_all(
     place: &Place,
     stop: &StopToken,
 ) -> Result<SchemaDone, Error> {
+    // A database that no group concerns has haul's tables all the same.
+    let at = "haul's own tables";
+    in_transaction(connection, at, place, || tracking::create(connection).map_err(|error| place.error(at, error)))?;
     let mut done = Vec::new();
     for group in groups {
         let is_new = !applied.contains_key(&group.name);
@@ -120,7 +123,7 @@ fn apply_all(
                 return Err(Error::stopped());
             }
             if let Err(error) = apply_group(connection, group, guard, place) {
-                record_failure(connection, group, &error);
+                record_failure(connection, group, &error, place);
                 return Err(error);
             }
         }
@@ -133,10 +136,8 @@ fn apply_all(
 fn apply_group(connection: &Connection, group: &GroupActions, guard: &Guard, place: &Place) -> Result<(), Error> {
     let at = format!("group {}", group.name);
     let wrap = |error| place.error(&at, error);
-    connection.execute_batch("BEGIN IMMEDIATE").map_err(wrap)?;
-    let work = || {
+    in_transaction(connection, &at, place, || {
         let (started, started_at) = (Instant::now(), tracking::now(connection).map_err(wrap)?);
-        tracking::create(connection).map_err(wrap)?;
         let schema_before = schema_sha256(connection).map_err(wrap)?;
         group
             .actions
@@ -152,14 +153,8 @@ fn apply_group(connection: &Connection, group: &GroupActions, guard: &Guard, pla
             schema_before,
             schema_after: schema_sha256(connection).map_err(wrap)?,
         };
-        tracking::record(connection, &record).map_err(wrap)?;
-        connection.execute_batch("COMMIT").map_err(wrap)
-    };
-    let result = work();
-    if result.is_err() && !connection.is_autocommit() {
-        connection.execute_batch("ROLLBACK").map_err(wrap)?;
-    }
-    result
+        tracking::record(connection, &record).map_err(wrap)
+    })
 }
 
 /// Runs one statement, and sees that it is still in the transaction of its group.
@@ -190,16 +185,10 @@ fn run(connection: &Connection, action: &Action, guard: &Guard, place: &Place) -
 
 /// Writes the failure down in a transaction of its own. That the group has failed matters more than a row that cannot be
 /// written, as on a full disk.
-fn record_failure(connection: &Connection, group: &GroupActions, error: &Error) {
-    let record = || {
-        connection.execute_batch("BEGIN IMMEDIATE")?;
-        tracking::create(connection)?;
-        tracking::record_failure(connection, &group.name, &group.sha256, &error.to_string())?;
-        connection.execute_batch("COMMIT")
-    };
-    if record().is_err() && !connection.is_autocommit() {
-        let _ = connection.execute_batch("ROLLBACK");
-    }
+fn record_failure(connection: &Connection, group: &GroupActions, error: &Error, place: &Place) {
+    let at = format!("group {}", group.name);
+    let record = || tracking::record_failure(connection, &group.name, &group.sha256, &error.to_string());
+    let _ = in_transaction(connection, &at, place, || record().map_err(|error| place.error(&at, error)));
 }
 
 /// Sees that every object of the upgrade is there, with its own definition.

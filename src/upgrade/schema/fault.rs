@@ -92,6 +92,22 @@ impl Place {
     }
 }
 
+/// Runs `work` in a transaction, which is rolled back if it fails.
+pub fn in_transaction<T>(
+    connection: &Connection,
+    doing: &str,
+    place: &Place,
+    work: impl FnOnce() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let wrap = |error| place.error(doing, error);
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(wrap)?;
+    let result = work().and_then(|value| connection.execute_batch("COMMIT").map(|()| value).map_err(wrap));
+    if result.is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK").map_err(wrap)?;
+    }
+    result
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

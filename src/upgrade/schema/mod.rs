@@ -26,6 +26,6 @@ pub mod tracking;
 
 pub use actions::{Action, Decision, GroupActions, group_actions};
 pub use apply::{GroupDone, SchemaDone, apply};
-pub use fault::Place;
+pub use fault::{Place, in_transaction};
 pub use head::{Head, ObjectKind};
 pub use states::{state, step_states};

@@ -228,6 +228,10 @@ fn a_stop_is_looked_at_between_groups() {
     let error = apply(&mut connection, &two_groups(), &member(), &[], &stop).unwrap_err();
     assert!(matches!(error, Error::Stopped { .. }));
     assert!(tracking::applied(&connection).unwrap().is_empty());
+    assert_eq!(
+        objects(&connection),
+        "child haul_progress haul_steps migrations old sqlite_autoindex_haul_progress_1 sqlite_autoindex_haul_steps_1 sqlite_sequence"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::upgrade::backfill::{self, Limits, SetFacts, open_working};
 use crate::upgrade::definition::{Definition, Expectation, TimedQuery};
 use crate::upgrade::facts::{Baseline, Snapshot};
 use crate::upgrade::hooks::Hooks;
-use crate::upgrade::plan::{MemberPlan, Mode, Plan, Prediction};
+use crate::upgrade::plan::{Mode, Plan, PlannedStep, Prediction, test_plan};
 use crate::upgrade::schema::test_definition::{backfill, member, sql, with_groups};
 use crate::upgrade::schema::{apply, step_states, tracking};
 use crate::upgrade::set::Member;
@@ -92,40 +92,19 @@ fn upgraded(old: &str, before_plan: &str) -> Set {
     Set { directory, definition, values, plan, hooks }
 }
 
-fn plan(live: &std::path::Path, values: &Values, steps: Vec<crate::upgrade::plan::PlannedStep>) -> Plan {
+fn plan(live: &std::path::Path, values: &Values, steps: Vec<PlannedStep>) -> Plan {
     let snapshot = Snapshot::take(live, &StopToken::new()).unwrap();
     register(snapshot.connection(), values).unwrap();
     let added = [("old".to_owned(), "state".to_owned())];
     let baseline = Baseline::take(snapshot.connection()).unwrap();
-    let planned = MemberPlan {
-        member: Member { path: live.into(), ..member() },
-        schema_sha256: String::new(),
-        file_bytes: 0,
-        wal_bytes: 0,
-        side_files: Vec::new(),
-        baseline: baseline.without_columns(snapshot.connection(), &added).unwrap(),
-        steps,
-        predictions: vec![Prediction { step: "copy".into(), rows: 40 }],
-    };
-    Plan {
-        version: 1,
-        tool_version: String::new(),
-        made_at: String::new(),
-        upgrade: "example".into(),
-        definition_sha256: "definition".into(),
-        from: "1".into(),
-        to: "2".into(),
-        application: None,
-        mode: Mode::Staged,
-        assume_tz: "UTC".into(),
-        inputs_sha256: Default::default(),
-        members: vec![planned],
-        excluded: Vec::new(),
-        blocks: Vec::new(),
-        notes: Vec::new(),
-        estimate: Vec::new(),
-        space_needed_bytes: 0,
-    }
+    let mut plan = test_plan::plan();
+    plan.definition_sha256 = "definition".into();
+    let planned = &mut plan.members[0];
+    planned.member = Member { path: live.into(), ..member() };
+    planned.baseline = baseline.without_columns(snapshot.connection(), &added).unwrap();
+    planned.steps = steps;
+    planned.predictions = vec![Prediction { step: "copy".into(), rows: 40 }];
+    plan
 }
 
 impl Set {
