@@ -10,7 +10,7 @@ use crate::migration::Error;
 use crate::upgrade::plan::Mode;
 
 /// Pages that SQLite keeps in memory, as it counts them: a negative number of KiB.
-const CACHE_KIB: i64 = -32 * 1024;
+const CACHE_KIB: i64 = -16 * 1024;
 
 /// A database that phases 2 to 4 work on.
 pub struct Working {
