@@ -32,11 +32,8 @@ impl Exclusive {
             connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
             connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")
         };
-        match locked() {
-            Ok(()) => Ok(Self { connection, path: path.to_path_buf() }),
-            Err(error) if is_busy(&error) => Err(in_use(path, phase, next, Some(error))),
-            Err(error) => Err(engine_error(error).at(&connect::place(path))),
-        }
+        locked().map_err(|error| failed_in(path, phase, next, error))?;
+        Ok(Self { connection, path: path.to_path_buf() })
     }
 
     /// The connection that holds the lock.
@@ -65,6 +62,25 @@ impl Exclusive {
 pub fn is_busy(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
     matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+}
+
+/// Converts an error of SQLite about a database, with the phase. `command` is the one to repeat.
+pub fn failed_in(path: &Path, phase: &str, command: &str, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        _ if is_busy(&error) => in_use(path, phase, command, Some(error)),
+        Some(rusqlite::ErrorCode::DiskFull) => Error::Database {
+            what: format!("{phase}: {}: the file system is full", path.display()),
+            next: format!("free space, then run `{command}` again"),
+            temporary: true,
+            source: Some(Box::new(error)),
+        },
+        _ => match engine_error(error).at(&connect::place(path)) {
+            Error::Database { what, next, temporary, source } => {
+                Error::Database { what: format!("{phase}: {what}"), next, temporary, source }
+            }
+            other => other,
+        },
+    }
 }
 
 /// Returns the error for a database that another connection keeps busy.

@@ -1,7 +1,7 @@
 //! The switch of a set of databases, under locks that keep everybody else out.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exclusive::Exclusive;
 use super::opened::{OpenedBy, others};
@@ -63,8 +63,9 @@ impl SetSwitch<'_> {
         self.carry_out(switch, held, store)
     }
 
-    fn carry_out(&self, switch: Switch, held: Vec<Exclusive>, store: &mut Store<'_>) -> Result<Switched, Error> {
-        let kept: Vec<PathBuf> = switch.files.iter().map(|file| file.kept.clone()).collect();
+    fn carry_out(&self, switch: Switch, (held, locked_at): Locked, store: &mut Store<'_>) -> Result<Switched, Error> {
+        let files = switch.files.clone();
+        let kept: Vec<PathBuf> = files.iter().map(|file| file.kept.clone()).collect();
         let first = switch.files.first().map(|file| file.live.clone()).unwrap_or_default();
         let switched = switch.carry_out(self.disk, store).map_err(|error| Error::State {
             path: first,
@@ -75,18 +76,22 @@ impl SetSwitch<'_> {
         })?;
         if matches!(switched, Switched::New) {
             for opened in others(&kept) {
+                let of = files.iter().find(|file| file.kept == opened.path);
+                let path = of.map_or_else(|| opened.path.clone(), |file| file.live.clone());
+                let opened = OpenedBy { path, ..opened };
                 self.control.note(format!("{opened} as it was before the switch: restart it"));
             }
         }
         drop(held);
+        self.control.note(format!("the databases were locked for {} ms", locked_at.elapsed().as_millis()));
         Ok(switched)
     }
 
     /// Locks the databases, and makes sure that nobody else has them open and that they may be replaced.
-    fn lock<'p>(&self, databases: impl Iterator<Item = &'p PathBuf>) -> Result<Vec<Exclusive>, Error> {
+    fn lock<'p>(&self, databases: impl Iterator<Item = &'p PathBuf>) -> Result<Locked, Error> {
         let paths: Vec<PathBuf> = databases.cloned().collect();
         self.check_unused(&paths)?;
-        let mut held = Vec::new();
+        let (mut held, locked_at) = (Vec::new(), Instant::now());
         for path in &paths {
             if self.disk.kind(path)?.is_none() {
                 continue;
@@ -102,7 +107,7 @@ impl SetSwitch<'_> {
         // Again, because a process may have opened one before the lock; from now on nobody else can use them.
         self.check_unused(&paths)?;
         held.iter().try_for_each(|locked| (self.check)(locked).and_then(|()| locked.empty_log()))?;
-        Ok(held)
+        Ok((held, locked_at))
     }
 
     fn check_unused(&self, paths: &[PathBuf]) -> Result<(), Error> {
@@ -135,6 +140,9 @@ impl SetSwitch<'_> {
         Ok(self.disk.sync_directory(parent_of(path))?)
     }
 }
+
+/// Databases that are locked, and since when.
+type Locked = (Vec<Exclusive>, Instant);
 
 /// Makes an intent durable.
 pub type Store<'a> = dyn FnMut(&Switch) -> Result<(), Error> + 'a;

@@ -1,5 +1,5 @@
-//! What a database is like before the upgrade. Real databases are damaged in many ways, so each gate compares with this and
-//! asks for no perfect state.
+//! What a database is like before the upgrade. Real databases are damaged in many ways, so each gate compares with this
+//! and asks for no perfect state.
 
 use std::collections::BTreeMap;
 

@@ -12,8 +12,8 @@ use super::schema::{columns, tables};
 use super::take::integrity;
 
 impl Baseline {
-    /// Leaves columns, as pairs of table and column, out of what is known of the tables. An upgrade that adds columns finds
-    /// them if an earlier attempt has added them, and fills them: they are no old data.
+    /// Leaves columns, as pairs of table and column, out of what is known of the tables. An upgrade that adds columns
+    /// finds them if an earlier attempt has added them, and fills them: they are no old data.
     pub fn without_columns(mut self, connection: &Connection, added: &[(String, String)]) -> rusqlite::Result<Self> {
         for (table, facts) in &mut self.tables {
             let is_added = |column: &String| {
@@ -29,8 +29,8 @@ impl Baseline {
         Ok(self)
     }
 
-    /// Says how the rows of the tables differ from this baseline, over the columns that it knows. Tables that it does not
-    /// know are no difference; those in `except` are not looked at.
+    /// Says how the rows of the tables differ from this baseline, over the columns that it knows. Tables that it does
+    /// not know are no difference; those in `except` are not looked at.
     pub fn changed_rows(&self, connection: &Connection, except: &BTreeSet<String>) -> rusqlite::Result<Vec<String>> {
         let mut found = Vec::new();
         let there: BTreeSet<_> = tables(connection)?.into_iter().collect();

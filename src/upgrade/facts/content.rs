@@ -14,8 +14,8 @@ const ARGUMENTS_MAX: usize = 90;
 
 /// Returns the SHA-256 of the rows of `table` over these columns, in hexadecimal digits.
 ///
-/// Each row is the text that SQLite's `quote()` makes of its values, joined by `|`; the rows are sorted byte by byte and
-/// joined by line feeds. SQLite sorts them, on its disk if they are many.
+/// Each row is the text that SQLite's `quote()` makes of its values, joined by `|`; the rows are sorted byte by byte
+/// and joined by line feeds. SQLite sorts them, on its disk if they are many.
 pub fn content_sha256(connection: &Connection, table: &str, columns: &[String]) -> rusqlite::Result<String> {
     digest(connection, table, columns).map(|(sha256, _)| sha256)
 }

@@ -70,9 +70,9 @@ impl FileState {
         })
     }
 
-    /// Looks the files up and reads their headers: this also tells two changes apart that happen in one tick of the clock
-    /// of the file system. No connection of this process may have the database open, because closing the files releases its
-    /// locks.
+    /// Looks the files up and reads their headers: this also tells two changes apart that happen in one tick of the
+    /// clock of the file system. No connection of this process may have the database open, because closing the files
+    /// releases its locks.
     pub fn with_headers(path: &Path) -> Result<Self, Error> {
         let number = |bytes: Option<[u8; 4]>| bytes.map(u32::from_be_bytes);
         let change_counter = number(header_bytes(path, CHANGE_COUNTER)?);

@@ -9,7 +9,8 @@ use super::baseline::ForeignKeyState;
 /// How SQLite begins the error of a key that names a column that does not exist or is not unique.
 const MISMATCH: &str = "foreign key mismatch";
 
-/// Returns the rows that violate a key, counted by child and parent: `messages -> conversations`; or the error of the check.
+/// Returns the rows that violate a key, counted by child and parent: `messages -> conversations`; or the error of the
+/// check.
 pub fn foreign_key_state(connection: &Connection) -> rusqlite::Result<ForeignKeyState> {
     match violations(connection) {
         Ok(violations) => Ok(ForeignKeyState::Violations(violations)),

@@ -70,7 +70,8 @@ mod tests {
     const FAULTY_TRIGGERS: &str = "
         CREATE TABLE patterns (id INTEGER PRIMARY KEY, title TEXT);
         CREATE VIRTUAL TABLE found USING fts5(title, content='patterns', content_rowid='id');
-        CREATE TRIGGER ai AFTER INSERT ON patterns BEGIN INSERT INTO found(rowid, title) VALUES (new.id, new.title); END;
+        CREATE TRIGGER ai AFTER INSERT ON patterns
+        BEGIN INSERT INTO found(rowid, title) VALUES (new.id, new.title); END;
         CREATE TRIGGER au AFTER UPDATE ON patterns BEGIN UPDATE found SET title = new.title WHERE rowid = new.id; END;
         INSERT INTO patterns VALUES (1, 'one'), (2, 'two');";
 

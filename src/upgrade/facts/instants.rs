@@ -11,8 +11,8 @@ const NAMES: [&str; 5] = ["timestamp", "started", "ended", "created", "updated"]
 /// Ends of such names.
 const ENDS: [&str; 6] = ["_at", "_time", "_seen", "_accessed", "_activity", "_modified"];
 
-/// Returns the number of values by form over all columns that hold instants: those declared as `TIMESTAMP` or `DATETIME`,
-/// and those not declared as `DATE` whose names are usual for instants. `NULL` does not count.
+/// Returns the number of values by form over all columns that hold instants: those declared as `TIMESTAMP` or
+/// `DATETIME`, and those not declared as `DATE` whose names are usual for instants. `NULL` does not count.
 ///
 /// The connection must have the function `haul_form`.
 pub fn instant_forms(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {

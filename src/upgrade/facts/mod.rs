@@ -1,5 +1,5 @@
-//! What a database is like: private copies that can be looked at without touching the original, and the figures by which
-//! two states are compared.
+//! What a database is like: private copies that can be looked at without touching the original, and the figures by
+//! which two states are compared.
 
 mod baseline;
 mod compare;
@@ -20,7 +20,7 @@ pub mod test_databases;
 
 pub use baseline::{Baseline, ForeignKeyState, FtsState, TableFacts};
 pub use content::{content_sha256, table_facts};
-pub use failure::failed;
+pub use failure::{failed, failed_on_copy};
 pub use file_state::{FileState, SIDE_FILES, side_file, side_files};
 pub use foreign_keys::foreign_key_state;
 pub use fts::{fts_state, fts_tables};

@@ -35,12 +35,13 @@ impl Pages {
     }
 }
 
-/// Returns the bytes of the pages of each table with its indexes, and of each full-text index with its tables; nothing if
-/// they cannot be counted.
+/// Returns the bytes of the pages of each table with its indexes, and of each full-text index with its tables; nothing
+/// if they cannot be counted.
 pub fn object_bytes(connection: &Connection) -> Option<BTreeMap<String, u64>> {
     let sql = "SELECT coalesce(virtual.name, schema.tbl_name), sum(stat.pgsize) FROM dbstat AS stat \
                JOIN sqlite_schema AS schema ON schema.name = stat.name \
-               LEFT JOIN pragma_table_list AS list ON list.schema = 'main' AND list.name = schema.tbl_name AND list.type = 'shadow' \
+               LEFT JOIN pragma_table_list AS list \
+                   ON list.schema = 'main' AND list.name = schema.tbl_name AND list.type = 'shadow' \
                LEFT JOIN pragma_table_list AS virtual ON list.name IS NOT NULL AND virtual.schema = 'main' \
                    AND virtual.type = 'virtual' \
                    AND substr(list.name, 1, length(virtual.name) + 1) = virtual.name || '_' \

@@ -22,10 +22,11 @@ pub fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Str
     connection.prepare_cached(sql)?.query_map([table], |row| row.get(0))?.collect()
 }
 
-/// Returns the SHA-256 of the definitions of all objects, in hexadecimal digits. White space between words does not count.
+/// Returns the SHA-256 of the definitions of all objects, in hexadecimal digits. White space between words does not
+/// count.
 pub fn schema_sha256(connection: &Connection) -> rusqlite::Result<String> {
-    let sql = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-               ORDER BY type, name";
+    let sql = "SELECT type, name, sql FROM sqlite_schema \
+               WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let mut hasher = Sha256::new();

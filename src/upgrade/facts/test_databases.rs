@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-/// A table `t` with `in_file` rows in the file and `in_log` more in the write-ahead log only, and nobody who has it open.
+/// A table `t` with `in_file` rows in the file and `in_log` more in the write-ahead log only, and nobody who has it
+/// open.
 pub fn rows_in_log_only(path: &Path, in_file: u32, in_log: u32) {
     let connection = Connection::open(path).unwrap();
     connection

@@ -9,12 +9,14 @@ use rusqlite::backup::{Backup, StepResult};
 use sha2::{Digest, Sha256};
 
 use crate::db::sqlite::connect;
-use crate::db::sqlite::errors::engine_error;
 use crate::durable::{Attributes, Disk, create_directory_durable, for_each_chunk, parent_of, write_synced_file};
 use crate::migration::{Error, check_stop};
 use crate::pipeline::StopToken;
+use crate::upgrade::cutover::exclusive::failed_in;
 use crate::upgrade::cutover::side_files;
 
+/// The phase, in messages.
+pub const PHASE: &str = "freeze";
 const PAGES_PER_STEP: i32 = 1000;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
@@ -36,19 +38,19 @@ pub fn reserve(disk: &dyn Disk, copy: &Path, database: &Path) -> Result<(), Erro
 }
 
 /// Fills a reserved file with the content of a database, by SQLite's online backup in one read transaction. The copy is
-/// durable on return.
-pub fn back_up(disk: &dyn Disk, database: &Path, copy: &Path, stop: &StopToken) -> Result<(), Error> {
+/// durable on return. `command` is the one to repeat, in messages.
+pub fn back_up(disk: &dyn Disk, database: &Path, copy: &Path, command: &str, stop: &StopToken) -> Result<(), Error> {
     let source = connect::open_for_read(database)?;
-    let of_source = |error| engine_error(error).at(&connect::place(database));
+    let of_source = |error| failed_in(database, PHASE, command, error);
     source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema").map_err(of_source)?;
-    copy_pages(&source, copy, stop)?;
+    copy_pages(&source, copy, command, stop)?;
     side_files::remove(disk, copy)?;
     disk.open_file(copy)?.sync()?;
     Ok(disk.sync_directory(parent_of(copy))?)
 }
 
-fn copy_pages(source: &Connection, copy: &Path, stop: &StopToken) -> Result<(), Error> {
-    let of_copy = |error| engine_error(error).at(&connect::place(copy));
+fn copy_pages(source: &Connection, copy: &Path, command: &str, stop: &StopToken) -> Result<(), Error> {
+    let of_copy = |error| failed_in(copy, PHASE, command, error);
     let mut target = connect::open_for_write(copy)?;
     // A sync of the whole file follows.
     target.pragma_update(None, "synchronous", "OFF").map_err(of_copy)?;
@@ -101,7 +103,7 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
         drop(writer.prepare("SELECT 1"));
         reserve(&RealDisk, &copy, &path).unwrap();
-        back_up(&RealDisk, &path, &copy, &StopToken::new()).unwrap();
+        back_up(&RealDisk, &path, &copy, "haul upgrade freeze", &StopToken::new()).unwrap();
         assert_eq!(RealDisk.mode(&copy).unwrap(), 0o640);
         let names: Vec<_> =
             std::fs::read_dir(copy.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -124,7 +126,7 @@ mod tests {
         reserve(&RealDisk, &copy, &path).unwrap();
         let stop = StopToken::new();
         stop.request();
-        let error = back_up(&RealDisk, &path, &copy, &stop).unwrap_err();
+        let error = back_up(&RealDisk, &path, &copy, "haul upgrade freeze", &stop).unwrap_err();
         assert!(matches!(error, Error::Stopped { .. }), "{error}");
     }
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::compare::difference;
-use super::copies::{back_up, file_sha256, reserve};
+use super::copies::{PHASE, back_up, file_sha256, reserve};
 use super::snapshot::{DatabaseSnapshot, SetSnapshot};
 use super::start::mark_start;
 use super::writers::Writers;
@@ -22,8 +22,6 @@ use crate::upgrade::plan::{Baseline, MemberPlan, Mode, Plan};
 use crate::upgrade::set::Member;
 use crate::upgrade::values::{Values, register};
 
-/// The phase, in messages.
-pub const PHASE: &str = "freeze";
 /// Times of files have the resolution of the clock of the kernel. What is written later than this has a later time.
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 
@@ -106,7 +104,7 @@ impl Freeze<'_> {
     fn database(&self, planned: &MemberPlan) -> Result<DatabaseSnapshot, Error> {
         let Member { key, path, .. } = &planned.member;
         let backup = self.layout.backup(self.run_id, &planned.member);
-        back_up(self.disk, path, &backup, self.stop)?;
+        back_up(self.disk, path, &backup, &self.command(), self.stop)?;
         let digest = file_sha256(self.disk, &backup, self.stop)?;
         let copy = Snapshot::take(&backup, self.stop)?;
         side_files::remove(self.disk, &backup)?;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::db::sqlite::connect;
-use crate::db::sqlite::errors::engine_error;
 use crate::migration::Error;
-use crate::upgrade::cutover::exclusive::{in_use, is_busy};
+use crate::upgrade::cutover::exclusive::failed_in;
 
 /// The locks that keep others from writing, until this drops.
 #[derive(Debug, Default)]
@@ -28,7 +27,7 @@ impl Writers {
         phase: &str,
         next: &str,
     ) -> Result<Self, Error> {
-        let hold = |path: &Path| {
+        let hold = |path: &Path| -> Result<Connection, Error> {
             let connection = connect::open_for_write(path)?;
             let held = || {
                 connection.busy_timeout(limit)?;
@@ -36,11 +35,8 @@ impl Writers {
                 connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
                 connection.execute_batch("BEGIN IMMEDIATE")
             };
-            match held() {
-                Ok(()) => Ok(connection),
-                Err(error) if is_busy(&error) => Err(in_use(path, phase, next, Some(error))),
-                Err(error) => Err(engine_error(error).at(&connect::place(path))),
-            }
+            held().map_err(|error| failed_in(path, phase, next, error))?;
+            Ok(connection)
         };
         Ok(Self { held: databases.into_iter().map(hold).collect::<Result<_, _>>()? })
     }
@@ -54,6 +50,7 @@ impl Writers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upgrade::cutover::exclusive::is_busy;
 
     fn database(directory: &Path, mode: &str) -> std::path::PathBuf {
         let path = directory.join(format!("{mode}.db"));

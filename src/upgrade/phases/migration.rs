@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::assess::plan_of_new_run;
-use super::files::{command, digest_text, plan_of_run};
+use super::files::{command, digest_text, plan_of_run, replaced};
 use super::given;
 use super::run::Goal;
 use super::state::{CHECKPOINT_KIND, Counts, Phase, Progress, Purpose, RunState, UpgradeRules};
@@ -17,6 +17,7 @@ use crate::migration::checkpoint::Kind;
 use crate::migration::{Check, Context, Error, Migration, RunPlan, SourceBytes, Stage, Standing, Step, Summary, clock};
 use crate::pipeline::{Control, Ended};
 use crate::upgrade::backfill::Limits;
+use crate::upgrade::freeze::snapshot::DatabaseSnapshot;
 use crate::upgrade::freeze::take::{Freeze, unfreeze};
 use crate::upgrade::freeze::writers::Writers;
 use crate::upgrade::hooks::HookTime;
@@ -66,7 +67,7 @@ impl<'a> UpgradeMigration<'a> {
 
     fn freeze(&mut self, cx: &Context<'_>, state: &RunState, plan: &Plan, values: &Values) -> Result<(), Error> {
         let run_id = &state.run_id;
-        let (_, writers) = Freeze {
+        let (snapshot, writers) = Freeze {
             disk: &**cx.disk,
             layout: &self.layout,
             run_id,
@@ -80,7 +81,9 @@ impl<'a> UpgradeMigration<'a> {
         }
         .run()?;
         self.writers = writers;
-        Ok(())
+        let of = |of: &DatabaseSnapshot| json!({ "file": of.key, "sha256": of.sha256, "bytes": of.bytes });
+        let detail = json!({ "backups": snapshot.databases.iter().map(of).collect::<Vec<_>>() });
+        cx.lock.map_or(Ok(()), |lock| lock.note(Some(run_id), "backed-up", detail))
     }
 
     /// Keeps others from writing, if this process does not do so yet. In place, the phases themselves write.
@@ -117,6 +120,7 @@ impl<'a> UpgradeMigration<'a> {
         }
         unfreeze(&**cx.disk, &self.layout)?;
         remove_tree(&**cx.disk, &self.layout.staging())?;
+        remove_tree(&**cx.disk, &replaced(&self.layout))?;
         self.hook(HookTime::Thaw, Phase::Cutover, &state.run_id, cx.control)?;
         self.hook(HookTime::Test, Phase::Cutover, &state.run_id, cx.control)
     }
@@ -154,7 +158,8 @@ impl Migration for UpgradeMigration<'_> {
     fn standing(&mut self, _cx: &Context<'_>, state: &RunState) -> Result<Standing, Error> {
         let is_same = state.rules == self.rules();
         match state.stage {
-            Stage::RolledBack => Ok(Standing::Over),
+            // Nothing is done before the snapshot is whole: the databases are looked at again.
+            Stage::Running | Stage::RolledBack => Ok(Standing::Over),
             Stage::Published if !is_same => Ok(Standing::Over),
             _ if is_same => Ok(Standing::Continues),
             _ => Err(Error::Usage {
@@ -189,7 +194,10 @@ impl Migration for UpgradeMigration<'_> {
         Ok(Some(plan))
     }
 
-    fn begin(&mut self, cx: &Context<'_>, state: &mut RunState, _last: Option<&RunState>) -> Result<(), Error> {
+    fn begin(&mut self, cx: &Context<'_>, state: &mut RunState, last: Option<&RunState>) -> Result<(), Error> {
+        if let Some(unfinished) = last.filter(|last| last.stage == Stage::Running) {
+            remove_tree(&**cx.disk, &self.layout.backups(&unfinished.run_id))?;
+        }
         let plan = self.plan.as_ref().expect("a run begins with a plan");
         let settings = self.request.definition.settings.clone().into_iter().chain(self.request.settings.clone());
         let values = Values {

@@ -1,6 +1,10 @@
 //! Phases 1 to 5 on the life cycle of every migration: freeze, schema, backfill, verify, switch.
 
 mod assess;
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod dying_disk;
 pub mod files;
 pub mod given;
 mod migration;

@@ -11,8 +11,10 @@ use crate::upgrade::cutover::switch::Switch;
 use crate::upgrade::plan::Mode;
 
 /// Tag of the checkpoint file.
-pub const CHECKPOINT_KIND: Kind =
-    Kind { tag: *b"upgrade\0", restart: "take the upgrade back with `haul upgrade rollback`, then begin again" };
+pub const CHECKPOINT_KIND: Kind = Kind {
+    tag: *b"upgrade\0",
+    restart: "restore the databases from migration/backups/pre-migration by hand (docs/runbook-upgrade.md)",
+};
 
 /// State of a run, as of a point that is durable.
 pub type RunState = migration::RunState<UpgradeRules, Progress, Counts>;

@@ -5,7 +5,11 @@ use rusqlite::Connection;
 use super::run::Goal;
 use super::scene::{ITEMS_DB, NOTES_DB, Scene};
 use super::state::Phase;
-use crate::migration::Stage;
+use super::status::status;
+use crate::durable::RealDisk;
+use crate::migration::{Error, Stage};
+use crate::pipeline::{Control, Event, Observer, StopToken};
+use crate::upgrade::layout::Layout;
 
 const PHASES: [Phase; 5] = [Phase::Freeze, Phase::Schema, Phase::Backfill, Phase::Verify, Phase::Cutover];
 
@@ -27,6 +31,11 @@ fn one_phase_after_the_other_and_the_live_files_wait_for_the_last() {
         assert_eq!(scene.now(), scene.before, "before {phase}");
         let end = scene.run(Goal::Only(phase)).unwrap();
         assert_eq!(end.details.next_phase, PHASES.into_iter().find(|next| *next > phase), "{phase}");
+        let now = status(&RealDisk, &Layout::of(&scene.request.directory)).unwrap();
+        assert_eq!(now.writes_frozen, phase < Phase::Cutover);
+        let verb = end.details.next_phase.map_or("monitor".into(), |next| next.to_string());
+        let next = now.next_step(&scene.request.directory);
+        assert!(next.contains(&format!("haul upgrade {verb} ")), "{next}");
         if phase < Phase::Cutover {
             assert!(scene.flags().contains("\"writes_frozen\": true"), "{phase}");
         }
@@ -130,6 +139,83 @@ fn a_reader_in_this_process_keeps_the_switch_waiting() {
     assert!(error.to_string().starts_with("cutover: ") && error.to_string().contains(ITEMS_DB), "{error}");
     drop(reader);
     assert_eq!(scene.now(), scene.before);
+    scene.run(Goal::Switched).unwrap();
+    scene.check_upgraded();
+}
+
+/// Requests a stop at the n-th event.
+struct StopAt<'a> {
+    stop: &'a StopToken,
+    left: std::sync::atomic::AtomicI64,
+}
+
+impl Observer for StopAt<'_> {
+    fn observe(&self, _event: &Event) {
+        if self.left.fetch_sub(1, std::sync::atomic::Ordering::Relaxed) == 0 {
+            self.stop.request();
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_anywhere_is_continued() {
+    for make in [Scene::new, Scene::in_place] {
+        let mut stages = std::collections::BTreeSet::new();
+        for event in 0.. {
+            let scene = make();
+            let stop = StopToken::new();
+            let observer = StopAt { stop: &stop, left: event.into() };
+            let control = Control { stop: &stop, observer: &observer };
+            let end = super::run(&scene.disk(), &scene.request, Goal::Switched, &control).unwrap();
+            stages.insert(end.stage);
+            if !end.stopped {
+                break;
+            }
+            let end = scene.run(Goal::Switched).unwrap();
+            assert!(end.stage == Stage::Published && !end.stopped);
+            scene.check_upgraded();
+        }
+        assert!(stages.len() >= 4, "{stages:?}");
+    }
+}
+
+/// A hook that fails while the databases are frozen, verified and so on stands for any failure of a phase.
+#[test]
+fn verification_that_fails_keeps_the_set_frozen_and_is_explained() {
+    let scene = Scene::new();
+    for phase in [Phase::Freeze, Phase::Schema, Phase::Backfill] {
+        scene.run(Goal::Only(phase)).unwrap();
+    }
+    let staged = Connection::open(scene.path("migration/staging").join(ITEMS_DB)).unwrap();
+    staged.execute_batch("UPDATE items SET title = 'changed' WHERE id = 5").unwrap();
+    drop(staged);
+    let error = scene.run(Goal::Switched).unwrap_err();
+    assert_eq!(error.exit_code(), 65);
+    assert!(error.to_string().contains("verify") && error.to_string().contains(ITEMS_DB), "{error}");
+    assert!(error.next_step().unwrap().contains("haul upgrade rollback "));
+    assert!(scene.flags().contains("\"writes_frozen\": true"));
+    assert!(scene.path("migration/verify.json").exists());
+    assert_eq!(scene.now(), scene.before);
+}
+
+#[test]
+fn another_definition_does_not_continue_a_run() {
+    let mut scene = Scene::new();
+    scene.run(Goal::Only(Phase::Freeze)).unwrap();
+    scene.request.definition.sha256 = "another".into();
+    let error = scene.run(Goal::Switched).unwrap_err();
+    assert_eq!(error.exit_code(), 2, "{error}");
+    assert!(matches!(error, Error::Usage { .. }) && error.next_step().unwrap().contains("rollback"), "{error}");
+}
+
+#[test]
+fn a_plan_that_was_not_approved_does_not_begin() {
+    let mut scene = Scene::new();
+    scene.request.approved_plan = Some("0".repeat(64));
+    let error = scene.run(Goal::Only(Phase::Freeze)).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    let digest = error.to_string().rsplit(' ').next().unwrap().to_owned();
+    scene.request.approved_plan = Some(digest);
     scene.run(Goal::Switched).unwrap();
     scene.check_upgraded();
 }

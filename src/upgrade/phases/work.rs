@@ -8,11 +8,9 @@ use super::files::working_path;
 use crate::durable::{Disk, replace_file};
 use crate::migration::{Error, check_stop};
 use crate::pipeline::Control;
-use crate::upgrade::backfill::{self, BackfillDone, FileFacts, Limits, SetFacts, open_working};
-use crate::upgrade::cutover::side_files;
+use crate::upgrade::backfill::{self, BackfillDone, Limits, open_working};
 use crate::upgrade::definition::Definition;
 use crate::upgrade::facts::failed;
-use crate::upgrade::freeze::snapshot::SetSnapshot;
 use crate::upgrade::freeze::start::mark_start;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::Plan;
@@ -72,7 +70,7 @@ impl Work<'_> {
 
     /// Fills the new tables and columns of every database.
     pub fn backfill(&self, limits: &Limits) -> Result<(), Error> {
-        let facts = self.set_facts()?;
+        let facts = self.plan.set_facts();
         let mut all = Vec::new();
         for planned in &self.plan.members {
             check_stop(self.control.stop)?;
@@ -91,24 +89,6 @@ impl Work<'_> {
             all.push(Of { file: &planned.member.key, done: Steps { steps } });
         }
         self.artifact("backfill", &all)
-    }
-
-    /// Returns what backfills know of the whole set before the upgrade. It is read from the backups, so that it is the same
-    /// when a phase is continued.
-    pub fn set_facts(&self) -> Result<SetFacts, Error> {
-        let snapshot = SetSnapshot::read(self.disk, &self.layout.snapshot(self.run_id))?;
-        let mut facts = SetFacts::default();
-        for planned in &self.plan.members {
-            let member = &planned.member;
-            let baseline = snapshot.of(&member.key).map_or(&planned.baseline, |of| &of.baseline);
-            facts.files.push(FileFacts::of(member, baseline));
-            let backup = self.layout.backup(self.run_id, member);
-            let connection = crate::db::sqlite::connect::open_for_read(&backup)?;
-            facts.measures.extend(backfill::measure(&connection, self.definition, member, self.values)?);
-            drop(connection);
-            side_files::remove(self.disk, &backup)?;
-        }
-        Ok(facts)
     }
 
     /// Writes what a phase reports.

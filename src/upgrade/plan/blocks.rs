@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use super::model::{Block, Plan};
+use super::model::Block;
 use crate::migration::{Error, exit};
 use crate::upgrade::set::Refused;
 
-/// How the message of an error of SQLite ends if the file is damaged.
+/// How the message of an error of SQLite ends if another connection has locked the file.
+const LOCKED: [&str; 2] = ["(SQLITE_BUSY)", "(SQLITE_LOCKED)"];
+/// How it ends if the file is damaged.
 const DAMAGED: [&str; 2] = ["(SQLITE_CORRUPT)", "(SQLITE_NOTADB)"];
 /// How it ends if the file or its directory cannot be used as it has to be.
 const UNREADABLE: [&str; 2] = ["(SQLITE_CANTOPEN)", "(SQLITE_READONLY)"];
@@ -23,11 +25,12 @@ impl Block {
         Self::new(refused.code, &refused.path, refused.what, &refused.next, exit::USAGE)
     }
 
-    /// What an error about the database at `path` means for the plan. One that is not about that database stays an error.
+    /// What an error about the database at `path` means for the plan. One that is not about that database stays an
+    /// error.
     pub(super) fn of_error(path: &Path, error: Error) -> Result<Self, Error> {
-        let Error::Database { what, temporary, .. } = &error else { return Err(error) };
+        let Error::Database { what, .. } = &error else { return Err(error) };
         let is = |ends: [&str; 2]| ends.iter().any(|end| what.contains(end));
-        if *temporary {
+        if is(LOCKED) {
             let next = "end the program that keeps it locked, then run `haul upgrade plan` again";
             return Ok(Self::new("locked", path, reason(what, path), next, exit::TEMPORARY));
         }
@@ -48,8 +51,8 @@ impl Block {
         Self::new("corrupt", path, what, next, exit::BAD_DATA)
     }
 
-    /// What a failed rehearsal means for the plan: what is wrong with the data or the definition blocks, anything else is an
-    /// error.
+    /// What a failed rehearsal means for the plan: what is wrong with the data or the definition blocks, anything else
+    /// is an error.
     pub(super) fn of_rehearsal(code: &str, path: &Path, error: Error) -> Result<Self, Error> {
         let exit_code = error.exit_code();
         if matches!(error, Error::Stopped { .. }) || ![exit::USAGE, exit::BAD_DATA].contains(&exit_code) {
@@ -66,40 +69,9 @@ fn reason(what: &str, path: &Path) -> String {
     what.strip_prefix(&place).map_or(what, |rest| rest.trim_start_matches([':', ' '])).to_owned()
 }
 
-impl Plan {
-    /// Returns the error of a command that this block keeps from beginning. Its exit code is that of the block.
-    pub fn blocked(&self, block: &Block) -> Error {
-        let more = match self.blocks.len() {
-            0 | 1 => String::new(),
-            len => format!(" ({len} reasons keep the upgrade from beginning; `haul upgrade plan` lists them)"),
-        };
-        let file = block.file.as_ref().map_or(String::new(), |file| format!("{file}: "));
-        let what = format!("{file}plan: {}: {}{more}", block.code, block.what);
-        let next = block.next.clone();
-        match block.exit_code {
-            exit::USAGE => Error::Usage { what, next },
-            exit::TEMPORARY => Error::Database { what, next, temporary: true, source: None },
-            _ => Error::Verification { what, next, source: None },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::test_plan::plan;
     use super::*;
-
-    #[test]
-    fn a_block_ends_a_command_with_its_exit_code() {
-        for code in [exit::USAGE, exit::BAD_DATA, exit::TEMPORARY] {
-            let block = Block::new("locked", Path::new("/s/a.db"), "another program", "end it", code);
-            let plan = crate::upgrade::plan::Plan { blocks: vec![block.clone(), block.clone()], ..plan() };
-            let error = plan.blocked(&block);
-            assert_eq!((error.exit_code(), error.next_step().as_deref()), (code, Some("end it")));
-            let text = error.to_string();
-            assert!(text.contains("/s/a.db: plan: locked: another program (2 reasons"), "{text}");
-        }
-    }
 
     #[test]
     fn only_errors_of_the_database_become_blocks() {
@@ -115,7 +87,8 @@ mod tests {
         for (error, (expected, what, exit_code)) in cases {
             assert_eq!(code(error).unwrap(), (expected.to_owned(), what.to_owned(), exit_code));
         }
-        for error in [Error::stopped(), database("sqlite:a.db: disk I/O error (SQLITE_IOERR)", false)] {
+        let no_space = database("sqlite:a.db: there is no space for a private copy of it", true);
+        for error in [Error::stopped(), no_space, database("sqlite:a.db: disk I/O error (SQLITE_IOERR)", false)] {
             assert!(code(error).is_err());
         }
         let usage = Error::Usage { what: "w".into(), next: "n".into() };

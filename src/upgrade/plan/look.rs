@@ -8,7 +8,7 @@ use crate::db::sqlite::connect::{self, FileKind};
 use crate::migration::{Error, exit};
 use crate::pipeline::StopToken;
 use crate::upgrade::definition::Definition;
-use crate::upgrade::facts::{FileState, Snapshot, failed, side_files};
+use crate::upgrade::facts::{FileState, Snapshot, failed_on_copy, side_files};
 use crate::upgrade::set::{Candidate, Classified, Recognised, classify};
 
 /// A file that is a database of the set.
@@ -39,7 +39,8 @@ pub(super) fn look(
         Err(error) => return Block::of_error(path, error).map(Err),
     };
     let copy_time = started.elapsed();
-    let recognised = classify(snapshot.connection(), definition, candidate.tier.as_deref()).map_err(failed(path));
+    let recognised =
+        classify(snapshot.connection(), definition, candidate.tier.as_deref()).map_err(failed_on_copy(path));
     let recognised = match recognised {
         Ok(recognised) => recognised,
         Err(error) => return Block::of_error(path, error).map(Err),

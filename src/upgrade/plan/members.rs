@@ -11,7 +11,7 @@ use super::steps::find_steps;
 use crate::migration::{Error, check_stop};
 use crate::pipeline::StopToken;
 use crate::upgrade::definition::Definition;
-use crate::upgrade::facts::{Baseline, Snapshot, failed, schema_sha256};
+use crate::upgrade::facts::{Baseline, Snapshot, failed_on_copy, schema_sha256};
 use crate::upgrade::set::Member;
 use crate::upgrade::values::{Values, register};
 
@@ -55,7 +55,7 @@ fn planned(
     plan: &mut Plan,
 ) -> Result<MemberPlan, Error> {
     let connection = looked.snapshot.connection();
-    let wrap = failed(&member.path);
+    let wrap = failed_on_copy(&member.path);
     register(connection, values)?;
     let mut baseline = Baseline::take(connection).map_err(&wrap)?;
     if !baseline.is_whole() {

@@ -1,4 +1,5 @@
-//! Phase 0: looks at every database, measures what is there before the upgrade, and predicts what the upgrade makes of it.
+//! Phase 0: looks at every database, measures what is there before the upgrade, and predicts what the upgrade makes of
+//! it.
 //!
 //! | part | holds |
 //! |---|---|

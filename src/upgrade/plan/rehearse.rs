@@ -21,8 +21,8 @@ pub(super) struct Rehearsal<'a> {
 }
 
 impl Rehearsal<'_> {
-    /// Carries all steps out on the copy of a database, and notes what they write. The inner error says what stands in the
-    /// way.
+    /// Carries all steps out on the copy of a database, and notes what they write. The inner error says what stands in
+    /// the way.
     pub fn run(
         &self,
         planned: &mut MemberPlan,

@@ -7,8 +7,8 @@ use crate::durable::Disk;
 use crate::migration::units::bytes_text;
 use crate::migration::{Error, exit};
 
-/// Returns the bytes that must be free: twice the databases with their logs for backups and what a rollback restores, and
-/// once more for the copies that a staged upgrade works on.
+/// Returns the bytes that must be free: twice the databases with their logs for backups and what a rollback restores,
+/// and once more for the copies that a staged upgrade works on.
 pub(super) fn needed_bytes(members: &[MemberPlan], mode: Mode) -> u64 {
     let set: u64 = members.iter().map(|planned| planned.file_bytes + planned.wal_bytes).sum();
     set.saturating_mul(if mode == Mode::Staged { 3 } else { 2 })

@@ -6,7 +6,7 @@ use super::model::{Block, PlannedStep, StepState};
 use crate::migration::{Error, exit};
 use crate::upgrade::backfill;
 use crate::upgrade::definition::Definition;
-use crate::upgrade::facts::failed;
+use crate::upgrade::facts::failed_on_copy;
 use crate::upgrade::schema::{Decision, GroupActions, ObjectKind, group_actions, state, tracking};
 use crate::upgrade::set::Member;
 
@@ -32,7 +32,7 @@ pub(super) fn find_steps(connection: &Connection, definition: &Definition, membe
             return Ok(Steps { blocks: vec![block], ..Steps::default() });
         }
     };
-    let wrap = failed(&member.path);
+    let wrap = failed_on_copy(&member.path);
     let mut found = Steps::default();
     let problem = tracking::problem(connection).map_err(&wrap)?;
     if let Some(problem) = problem {
@@ -53,6 +53,7 @@ pub(super) fn find_steps(connection: &Connection, definition: &Definition, membe
             found.added_columns.push((action.head.table.clone(), action.head.name.clone()));
         }
     }
+    found.blocks.extend(newer_release(connection, member));
     let drifted = found.steps.iter().filter(|step| step.state == StepState::Drifted);
     found.blocks.extend(drifted.map(|step| drifted_block(step, member)).collect::<Vec<_>>());
     Ok(found)
@@ -74,4 +75,22 @@ fn drifted_block(step: &PlannedStep, member: &Member) -> Block {
     let what = format!("step {} was done with other scripts than those of this upgrade", step.name);
     let next = "use the scripts that were applied, or put the changes into an upgrade of their own";
     Block::new("drifted", &member.path, what, next, exit::USAGE)
+}
+
+/// Says if a newer haul has worked on the database: what it did may be unknown to this one.
+fn newer_release(connection: &Connection, member: &Member) -> Option<Block> {
+    let sql = "SELECT DISTINCT tool_version FROM main.haul_steps WHERE tool_version IS NOT NULL";
+    // Without that table no haul has.
+    let mut statement = connection.prepare(sql).ok()?;
+    let versions = statement.query_map([], |row| row.get::<_, String>(0)).ok()?;
+    let newer = versions.flatten().find(|version| numbers(version) > numbers(env!("CARGO_PKG_VERSION")))?;
+    let what = format!("haul {newer} has upgraded it, and this is haul {}", env!("CARGO_PKG_VERSION"));
+    let next = "use that version or a newer one";
+    Some(Block::new("newer-release", &member.path, what, next, exit::USAGE))
+}
+
+/// The numbers of a version; what cannot be read counts as the oldest.
+fn numbers(version: &str) -> Vec<u64> {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    core.split('.').map(|part| part.parse().unwrap_or(0)).collect()
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::export::{DatabaseDivergence, SetDivergence, export_database};
 use super::restore::Restore;
 use crate::durable::{Disk, remove_tree};
-use crate::migration::{Error, LockedRun, Stage, journal};
+use crate::migration::{Error, LockedRun, Stage, clock, journal};
 use crate::pipeline::Control;
 use crate::upgrade::facts::FileState;
 use crate::upgrade::flags::FlagFile;
@@ -20,7 +20,8 @@ use crate::upgrade::freeze::take::unfreeze;
 use crate::upgrade::freeze::writers::Writers;
 use crate::upgrade::hooks::HookTime;
 use crate::upgrade::layout::Layout;
-use crate::upgrade::phases::files::{command, plan_of_run, replacement};
+use crate::upgrade::monitor::{Window, published_at};
+use crate::upgrade::phases::files::{command, plan_of_run, replaced, replacement};
 use crate::upgrade::phases::given::kept;
 use crate::upgrade::phases::state::{CHECKPOINT_KIND, Purpose, RunState};
 use crate::upgrade::phases::switch::{Switcher, is_same_state};
@@ -96,6 +97,7 @@ impl Rollback<'_> {
             rows_deleted: 0,
         };
         if from != Stage::RolledBack {
+            self.check_window(&state)?;
             // Whatever was half switched is one of both before anything else is done.
             self.switcher().resume(&mut state)?;
             end.restored = needs_restore(&plan, &state);
@@ -107,6 +109,22 @@ impl Rollback<'_> {
         }
         self.settle(&state, &end)?;
         Ok(end)
+    }
+
+    /// Refuses to take an upgrade back after the days in which it is watched, unless that is forced.
+    fn check_window(&self, state: &RunState) -> Result<(), Error> {
+        let published_at = published_at(self.disk, self.layout.run(), &state.run_id)?;
+        let window = published_at.map(|at| Window::of(at, self.request.definition.window_days));
+        match window.filter(|window| window.is_over(clock::now_or_nearest()) && !self.request.force) {
+            None => Ok(()),
+            Some(window) => Err(Error::Usage {
+                what: format!("{PHASE}: the time in which the upgrade is watched ended at {}", window.ends_at),
+                next: format!(
+                    "run `{} --force` if what was written since may go to a SQL file",
+                    command(PHASE, &self.request.directory)
+                ),
+            }),
+        }
     }
 
     fn switcher(&self) -> Switcher<'_> {
@@ -260,6 +278,11 @@ impl Rollback<'_> {
             self.held.note(Some(&state.run_id), EVENT, detail)?;
         }
         remove_tree(self.disk, &self.layout.staging())?;
+        remove_tree(self.disk, &replaced(self.layout))?;
+        if end.from == Stage::Running {
+            // Backups that are not whole.
+            remove_tree(self.disk, &self.layout.backups(&state.run_id))?;
+        }
         unfreeze(self.disk, self.layout)?;
         self.hook(HookTime::Thaw, &state.run_id)
     }

@@ -21,7 +21,8 @@ pub struct Classified {
 
 /// Returns the members in the order of their tiers and paths.
 ///
-/// The primary file of a tier is the one that `primaries` names, by its name in `directory` or by a path; else the first.
+/// The primary file of a tier is the one that `primaries` names, by its name in `directory` or by a path; else the
+/// first.
 pub fn assemble(
     mut found: Vec<Classified>,
     definition: &Definition,

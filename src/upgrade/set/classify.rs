@@ -44,8 +44,8 @@ pub fn classify(connection: &Connection, definition: &Definition, tier: Option<&
 }
 
 fn columns(connection: &Connection) -> rusqlite::Result<Columns> {
-    let sql = "SELECT lower(list.name), lower(info.name) FROM pragma_table_list AS list, pragma_table_info(list.name, 'main') AS info \
-               WHERE list.schema = 'main' AND list.type = 'table'";
+    let sql = "SELECT lower(list.name), lower(info.name) FROM pragma_table_list AS list, \
+               pragma_table_info(list.name, 'main') AS info WHERE list.schema = 'main' AND list.type = 'table'";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut columns = Columns::new();

@@ -23,6 +23,20 @@ fn files_that_are_no_databases_block() {
 }
 
 #[test]
+fn what_is_wrong_with_the_data_comes_first() {
+    let scene = Scene::new();
+    scene.sql(
+        "books.db",
+        "CREATE TABLE haul_steps (name TEXT PRIMARY KEY, checksum TEXT, tool_version TEXT, started_at TEXT,
+             completed_at TEXT, duration_ms INTEGER, schema_before TEXT, schema_after TEXT);
+         INSERT INTO haul_steps (name, checksum) VALUES ('001_tables', 'another');",
+    );
+    scene.write("zero.db", b"");
+    let codes: Vec<_> = scene.blocks().into_iter().map(|(code, ..)| code).collect();
+    assert_eq!(codes, ["zero-bytes", "drifted"]);
+}
+
+#[test]
 fn a_file_that_is_left_out_blocks_nothing() {
     let mut scene = Scene::new();
     scene.write("empty.db", b"");
@@ -109,6 +123,10 @@ fn steps_that_ran_with_other_scripts_block() {
          INSERT INTO haul_steps (name, checksum) VALUES ('001_tables', 'another');",
     );
     assert_eq!(scene.blocks(), block("drifted", "books.db", 2));
+    scene.sql("books.db", "UPDATE haul_steps SET name = 'of another upgrade', tool_version = '0.0.9'");
+    assert!(scene.assess().blocks.is_empty());
+    scene.sql("books.db", "UPDATE haul_steps SET tool_version = '999.10.0-rc.1'");
+    assert_eq!(scene.blocks(), block("newer-release", "books.db", 2));
 }
 
 #[test]

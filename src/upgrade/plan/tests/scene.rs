@@ -63,13 +63,21 @@ name = "state"
 tier = "books"
 files = "all"
 rows = [{ shapes = ["plain"], sql = "SELECT id, haul_instant(lent_at) AS at FROM books" }]
-write = { sql = "UPDATE books SET last_at = r.at FROM temp.haul_rows AS r WHERE r.n > ?1 AND r.n <= ?2 AND r.id = books.id AND last_at IS NOT r.at" }
+[backfill.write]
+sql = '''
+UPDATE books SET last_at = r.at FROM temp.haul_rows AS r
+WHERE r.n > ?1 AND r.n <= ?2 AND r.id = books.id AND last_at IS NOT r.at
+'''
 
 [[backfill]]
 name = "loans"
 tier = "books"
 rows = [{ sql = "SELECT value FROM temp.haul_measures WHERE name = 'readers'" }]
-write = { sql = "INSERT INTO plugins (plugin_id) SELECT 'p' || CAST(value AS INTEGER) FROM temp.haul_rows WHERE n > ?1 AND n <= ?2 AND NOT EXISTS (SELECT 1 FROM plugins)" }
+[backfill.write]
+sql = '''
+INSERT INTO plugins (plugin_id) SELECT 'p' || CAST(value AS INTEGER) FROM temp.haul_rows
+WHERE n > ?1 AND n <= ?2 AND NOT EXISTS (SELECT 1 FROM plugins)
+'''
 "#;
 const TABLES: &str = "-- tiers: books
 CREATE TABLE IF NOT EXISTS plugins (id INTEGER PRIMARY KEY AUTOINCREMENT, plugin_id TEXT NOT NULL UNIQUE);
