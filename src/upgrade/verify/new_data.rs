@@ -5,11 +5,12 @@ use rusqlite::OptionalExtension;
 use super::result::{CheckResult, Findings};
 use super::subject::{Opened, Subject};
 use crate::migration::Error;
+use crate::upgrade::backfill::SetFacts;
 use crate::upgrade::definition::Expectation;
 use crate::upgrade::schema::tracking;
 
-/// Checks predictions and expectations.
-pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult, Error> {
+/// Checks predictions and expectations. These find in `haul_files` what the databases are like `now`.
+pub fn check(subject: &Subject<'_>, files: &[Opened<'_>], now: &SetFacts) -> Result<CheckResult, Error> {
     let mut findings = Findings::new("new data");
     let mut rows = 0;
     for file in files {
@@ -29,6 +30,7 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult,
         let is_asked = |file: &&Opened<'_>| file.plan.member.is_primary && file.plan.member.tier == expectation.tier;
         for file in files.iter().filter(is_asked) {
             asked += 1;
+            file.give(now)?;
             ask(file, expectation, &mut findings)?;
         }
     }
