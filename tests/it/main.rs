@@ -12,6 +12,7 @@ mod manifest;
 mod owners;
 mod space;
 mod stop;
+mod upgrade;
 
 #[path = "../support"]
 mod support {

@@ -18,6 +18,8 @@ use crate::upgrade::values::AssumedZone;
 
 /// The upgrade that is taken if none is named.
 const DEFAULT_UPGRADE: &str = "cortex-2.0";
+/// The upgrade that `--unify` takes.
+const UNIFY: &str = "cortex-unify";
 const INPUT_BYTES_MAX: u64 = 64 << 20;
 
 /// A database that is named by its tier: `TIER=PATH`, or a path alone.
@@ -75,6 +77,9 @@ pub struct SetArgs {
     /// without one, cortex-2.0
     #[arg(long, value_name = "UPGRADE")]
     upgrade: Option<PathBuf>,
+    /// Bring databases of 2.0 into one layout, with sound keys and full-text indexes; the same as --upgrade cortex-unify
+    #[arg(long, conflicts_with = "upgrade")]
+    unify: bool,
 }
 
 impl SetArgs {
@@ -129,6 +134,7 @@ impl SetArgs {
     pub fn definition(&self) -> Result<Definition, Error> {
         let own = self.directory()?;
         match &self.upgrade {
+            None if self.unify => Definition::built_in(UNIFY),
             None if own.join(UPGRADE_FILE).exists() => Definition::load(&own),
             None => Definition::built_in(DEFAULT_UPGRADE),
             Some(named) if named.is_dir() => Definition::load(named),

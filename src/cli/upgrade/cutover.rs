@@ -3,20 +3,22 @@
 //! The JSON document is an [`UpgradeEnd`] with `directory` (path), `flags` and `exit_code`.
 
 use std::io::{IsTerminal, stdin};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::phase::PhaseArgs;
 use super::plan::{assess, keep};
-use super::text::{render_end, render_flags, say_plan};
-use crate::cli::arguments::OutputArgs;
+use super::text::{render_configuration, render_end, render_flags, say_plan};
+use crate::cli::arguments::{OutputArgs, check_file};
 use crate::cli::command::Answer;
 use crate::cli::confirm::confirm;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::Error;
 use crate::observe::Scope;
+use crate::upgrade::configuration::{self, ConfigurationChange};
 use crate::upgrade::flags::{FlagsEnd, FlagsRequest, set_flags};
 use crate::upgrade::layout::Layout;
 use crate::upgrade::phases::{Goal, Phase, UpgradeEnd, command, finished, refuse_blocked, status};
@@ -33,6 +35,9 @@ struct SwitchArgs {
     /// Switch the files even if other processes have them open; what those write afterwards is lost
     #[arg(long)]
     force: bool,
+    /// The configuration file of the application: its keys are renamed after the switch
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Do not ask for confirmation
     #[arg(long)]
     yes: bool,
@@ -42,6 +47,26 @@ impl SwitchArgs {
     fn soak(&self) -> Duration {
         let unattended = self.yes && !stdin().is_terminal();
         Duration::from_secs(self.soak.unwrap_or(if unattended { 0 } else { SOAK_SECONDS }))
+    }
+
+    /// Fails if there is no such configuration file, or the upgrade does not say how it changes.
+    fn check_configuration(&self, request: &UpgradeRequest) -> Result<(), Error> {
+        let Some(path) = &self.config else { return Ok(()) };
+        if request.definition.configuration.is_none() {
+            return Err(Error::Usage {
+                what: "this upgrade does not say how a configuration file changes".into(),
+                next: "leave out --config".into(),
+            });
+        }
+        check_file(path, "name the configuration file")
+    }
+
+    /// Renames the keys of the configuration file.
+    fn convert(&self, request: &UpgradeRequest, run_id: &str) -> Result<Option<ConfigurationChange>, Error> {
+        let (Some(path), Some(rules)) = (&self.config, &request.definition.configuration) else { return Ok(None) };
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        let backups = Layout::of(&request.directory).backups(run_id);
+        configuration::apply(&RealDisk, rules, &path, &backups).map(Some)
     }
 }
 
@@ -59,6 +84,7 @@ pub struct RunCommand {
 impl RunCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let request = UpgradeRequest { force: self.switch.force, ..self.phase.request()? };
+        self.switch.check_configuration(&request)?;
         let watch = Watch::start(self.output)?;
         if status(&RealDisk, &Layout::of(&request.directory))?.is_over() {
             self.begin(&watch, &request)?;
@@ -97,6 +123,7 @@ pub struct CutoverCommand {
 impl CutoverCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let request = UpgradeRequest { force: self.switch.force, ..self.phase.request()? };
+        self.switch.check_configuration(&request)?;
         let watch = Watch::start(self.output)?;
         let what = format_args!("this switches the databases in {}", request.directory.display());
         confirm(what, &[], self.switch.yes)?;
@@ -117,13 +144,18 @@ fn finish(
         let answer = Answer::new(&end).path("directory", &request.directory).stopped(true);
         return answer.print(output, |table| render_end(table, &end));
     }
+    let configuration = switch.convert(request, &end.run_id)?;
     let flags = set_flags_of(watch, request, &end, switch.soak())?;
-    let document = serde_json::to_value(&flags)?;
+    let (flags_value, configuration_value) = (serde_json::to_value(&flags)?, serde_json::to_value(&configuration)?);
     let next =
         format!("{}; to undo: {}", command("monitor", &request.directory), command("rollback", &request.directory));
-    Answer::new(&end).path("directory", &request.directory).with("flags", document).next(next).print(output, |table| {
+    let answer = Answer::new(&end).path("directory", &request.directory).with("flags", flags_value);
+    answer.with("configuration", configuration_value).next(next).print(output, |table| {
         render_end(table, &end);
         render_flags(table, &flags);
+        if let Some(change) = &configuration {
+            render_configuration(table, change);
+        }
     })
 }
 

@@ -15,6 +15,8 @@ use crate::durable::{Disk, RealDisk};
 use crate::migration::units::count_text;
 use crate::observe::Scope;
 use crate::pipeline::Control;
+use crate::upgrade::configuration::restore;
+use crate::upgrade::layout::Layout;
 use crate::upgrade::phases::command;
 use crate::upgrade::request::UpgradeRequest;
 use crate::upgrade::rollback::{RollbackEnd, rollback};
@@ -48,8 +50,14 @@ impl RollbackCommand {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let work = |control: &Control<'_>| rollback(&disk, &request, control);
         let end = watch.run_when_free(self.wait, Scope::of("rows"), work)?;
+        let configuration = restore(&RealDisk, &Layout::of(directory).backups(&end.run_id))?;
         let next = format!("to upgrade again: {}", command("run", directory));
-        Answer::new(&end).path("directory", directory).next(next).print(self.output, |table| render(table, &end))
+        Answer::new(&end).path("directory", directory).next(next).print(self.output, |table| {
+            render(table, &end);
+            if let Some(path) = &configuration {
+                table.row("configuration", format_args!("{} has its old bytes", path.display()));
+            }
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::duration_text;
+use crate::upgrade::configuration::ConfigurationChange;
 use crate::upgrade::flags::FlagsEnd;
 use crate::upgrade::phases::UpgradeEnd;
 use crate::upgrade::plan::{MemberPlan, Plan, StepState};
@@ -70,5 +71,13 @@ pub fn render_end(table: &mut Table, end: &UpgradeEnd) {
 pub fn render_flags(table: &mut Table, flags: &FlagsEnd) {
     if !flags.set.is_empty() {
         table.row("flags set", flags.set.join(", "));
+    }
+}
+
+/// Writes what was done to a configuration file.
+pub fn render_configuration(table: &mut Table, change: &ConfigurationChange) {
+    table.row("configuration", format_args!("{}: {} keys renamed", change.path.display(), change.renamed.len()));
+    if !change.unknown.is_empty() {
+        table.row("keys kept as they are", change.unknown.join(", "));
     }
 }

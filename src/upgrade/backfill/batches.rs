@@ -62,7 +62,7 @@ pub fn read_rows(connection: &Connection, step: &Step<'_>, place: &Place) -> Res
     let at = format!("backfill {}: its rows", step.name);
     let read = || -> rusqlite::Result<i64> {
         connection.execute_batch("DROP TABLE IF EXISTS temp.haul_rows")?;
-        let names: Vec<_> = connection.prepare(step.rows)?.column_names().into_iter().map(quoted).collect();
+        let names: Vec<_> = connection.prepare(step.rows)?.column_names().map(quoted).collect();
         let columns = names.join(", ");
         connection.execute_batch(&format!("CREATE TEMP TABLE haul_rows (n INTEGER PRIMARY KEY, {columns})"))?;
         let rows = connection.execute(&format!("INSERT INTO temp.haul_rows ({columns}) {}", step.rows), [])?;

@@ -8,7 +8,6 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::failure::{failed, failed_on_copy};
-use super::file_state::FileState;
 use super::hot_journal::{RawCopy, is_hot};
 use crate::db::sqlite::connect;
 use crate::migration::{Error, check_stop};
@@ -23,7 +22,6 @@ const INSTRUCTIONS_PER_LOOK: i32 = 50_000;
 pub struct Snapshot {
     connection: Connection,
     path: PathBuf,
-    state: FileState,
     journal_mode: String,
     was_hot: bool,
 }
@@ -35,19 +33,18 @@ impl Snapshot {
     /// If its writer was killed in the middle of a transaction, the copy is that of the state before: the transaction
     /// is rolled back in a copy, because it is not for this to change the file.
     pub fn take(path: &Path, stop: &StopToken) -> Result<Self, Error> {
-        let state = FileState::of(path)?;
         let source = connect::open_for_read(path)?;
         let copied = match begin(&source) {
             Ok(()) => copy(&source, path, stop)?,
             Err(error) if is_hot(&error) => {
                 drop(source);
                 let (connection, journal_mode) = recovered(path, stop)?;
-                return Ok(Self { connection, path: path.into(), state, journal_mode, was_hot: true });
+                return Ok(Self { connection, path: path.into(), journal_mode, was_hot: true });
             }
             Err(error) => return Err(failed(path)(error)),
         };
         let (connection, journal_mode) = copied;
-        Ok(Self { connection, path: path.into(), state, journal_mode, was_hot: false })
+        Ok(Self { connection, path: path.into(), journal_mode, was_hot: false })
     }
 
     /// The connection to the copy. Foreign keys are not enforced on it.
@@ -63,11 +60,6 @@ impl Snapshot {
     /// The database that was copied.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// What the file was like just before the copy.
-    pub fn state(&self) -> &FileState {
-        &self.state
     }
 
     /// The journal mode of the file; the copy has another one.

@@ -55,9 +55,15 @@ pub fn assess(request: &UpgradeRequest, disk: &dyn Disk, control: &Control<'_>) 
     if plan.blocks.is_empty() {
         rehearse(&mut all, request, &values, control, &mut plan, &mut measured)?;
     }
+    plan.blocks.sort_by_key(|block| urgency(block.exit_code));
     run_tests(request, control, &mut plan)?;
     plan.estimate = estimate(&measured);
     Ok(plan)
+}
+
+/// What is wrong with the data comes before what does not fit, and that before what may pass.
+fn urgency(exit_code: u8) -> Option<usize> {
+    [exit::BAD_DATA, exit::USAGE, exit::TEMPORARY].iter().position(|known| *known == exit_code)
 }
 
 fn settings(request: &UpgradeRequest) -> BTreeMap<String, f64> {

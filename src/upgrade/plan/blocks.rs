@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::model::{Block, Plan};
+use super::model::Block;
 use crate::migration::{Error, exit};
 use crate::upgrade::set::Refused;
 
@@ -69,40 +69,9 @@ fn reason(what: &str, path: &Path) -> String {
     what.strip_prefix(&place).map_or(what, |rest| rest.trim_start_matches([':', ' '])).to_owned()
 }
 
-impl Plan {
-    /// Returns the error of a command that this block keeps from beginning. Its exit code is that of the block.
-    pub fn blocked(&self, block: &Block) -> Error {
-        let more = match self.blocks.len() {
-            0 | 1 => String::new(),
-            len => format!(" ({len} reasons keep the upgrade from beginning; `haul upgrade plan` lists them)"),
-        };
-        let file = block.file.as_ref().map_or(String::new(), |file| format!("{file}: "));
-        let what = format!("{file}plan: {}: {}{more}", block.code, block.what);
-        let next = block.next.clone();
-        match block.exit_code {
-            exit::USAGE => Error::Usage { what, next },
-            exit::TEMPORARY => Error::Database { what, next, temporary: true, source: None },
-            _ => Error::Verification { what, next, source: None },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::test_plan::plan;
     use super::*;
-
-    #[test]
-    fn a_block_ends_a_command_with_its_exit_code() {
-        for code in [exit::USAGE, exit::BAD_DATA, exit::TEMPORARY] {
-            let block = Block::new("locked", Path::new("/s/a.db"), "another program", "end it", code);
-            let plan = crate::upgrade::plan::Plan { blocks: vec![block.clone(), block.clone()], ..plan() };
-            let error = plan.blocked(&block);
-            assert_eq!((error.exit_code(), error.next_step().as_deref()), (code, Some("end it")));
-            let text = error.to_string();
-            assert!(text.contains("/s/a.db: plan: locked: another program (2 reasons"), "{text}");
-        }
-    }
 
     #[test]
     fn only_errors_of_the_database_become_blocks() {

@@ -19,23 +19,27 @@ pub(super) struct Measured {
     pub backfill: Duration,
 }
 
-/// A transaction on a real file waits for the disk a few times.
+/// What a file costs in a phase whatever its length: it waits for the disk a few times.
 const PER_FILE: Duration = Duration::from_millis(20);
+/// What a switch costs: records that are made durable one after the other.
+const SWITCH: Duration = Duration::from_millis(120);
+/// What the timed queries of the verification cost at least.
+const QUERIES: Duration = Duration::from_millis(150);
 /// Nine runs in ten take at most so many times as long as half of them: other work on the same disk.
 const SLOW: u32 = 3;
 
 /// Returns the estimate of each phase. Waiting for writers, commands of the operator and soak times are no part of it.
 pub(super) fn estimate(measured: &Measured) -> Vec<PhaseEstimate> {
     let disk = PER_FILE * measured.files;
-    // A backup and a working copy of each file, read back for their digests; baselines of both.
-    let freeze = measured.copy * 4 + measured.baseline * 2 + disk * 2;
-    let verify = measured.baseline * 2 + disk;
+    let plan = measured.copy + measured.baseline + measured.schema + measured.backfill;
+    // The plan is made again. Then a backup and a working copy of each file are written, and read back for their digests.
+    let freeze = plan + measured.copy * 4 + measured.baseline * 2 + disk * 2;
     let phases = [
         ("freeze", freeze),
         ("schema", measured.schema + disk * 2),
-        ("backfill", measured.backfill + disk * 2),
-        ("verify", verify),
-        ("cutover", disk * 3),
+        ("backfill", measured.backfill * 5 / 4 + disk * 3),
+        ("verify", measured.baseline * 3 / 2 + disk + QUERIES),
+        ("cutover", SWITCH + disk / 2),
     ];
     phases.into_iter().map(|(phase, half)| range(phase, half)).collect()
 }

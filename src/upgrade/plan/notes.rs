@@ -25,8 +25,8 @@ impl Notes<'_> {
     /// Adds what the state of the file and its baseline show.
     pub fn of_baseline(&mut self, snapshot: &Snapshot, baseline: &Baseline, wal_bytes: u64, zone: &str) {
         if snapshot.was_hot() {
-            let what = "a writer was killed in the middle of a transaction: the plan is about what `freeze` finds after \
-                        it has rolled that transaction back";
+            let what = "a writer was killed in the middle of a transaction; the plan is about the state that `freeze` \
+                        restores";
             self.add("hot-journal", what.into());
         }
         if wal_bytes > 0 {

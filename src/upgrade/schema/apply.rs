@@ -27,7 +27,7 @@ pub struct SchemaDone {
     pub groups: Vec<GroupDone>,
 }
 
-/// What became of a group.
+/// A group, after phase 2.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupDone {
     /// Its name.

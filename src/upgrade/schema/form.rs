@@ -174,7 +174,7 @@ fn clause_lines(parts: &[Part]) -> Vec<String> {
     lines
 }
 
-/// The text of a definition from behind its name on: what the object is, whatever its name and whoever wrote it.
+/// The text of a definition from behind its name on: what the object is, whatever its name and its writing.
 fn text_line(sql: &str) -> String {
     let parts = parts(sql);
     let mut kept: Vec<&Part> = Vec::new();

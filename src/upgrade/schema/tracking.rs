@@ -66,6 +66,9 @@ pub fn problem(connection: &Connection) -> rusqlite::Result<Option<String>> {
         if let Some(missing) = known.iter().find(|name| columns.iter().all(|(column, _)| column != *name)) {
             return Ok(Some(format!("table {table} has no column {missing}")));
         }
+        if let Some(what) = columns.iter().find_map(|(name, line)| refuses_rows(table, name, line)) {
+            return Ok(Some(what));
+        }
         let refuses = |line: &str| line.contains(" not null") && !line.contains(" default ");
         let foreign = columns.iter().find(|(name, line)| !known.contains(&name.as_str()) && refuses(line));
         if let Some((column, _)) = foreign {
@@ -77,6 +80,18 @@ pub fn problem(connection: &Connection) -> rusqlite::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// Says why rows of failed and of repeated steps would not fit into an existing `migrations`.
+fn refuses_rows(table: &str, column: &str, line: &str) -> Option<String> {
+    let is_key = line.contains(" primary key ") && column != "id";
+    match (table, column) {
+        ("migrations", _) if is_key => Some(format!("the primary key of table {table} is {column}, not id")),
+        ("migrations", "error_message") if line.contains(" not null") => {
+            Some(format!("column {column} of table {table} may not be empty"))
+        }
+        _ => None,
+    }
 }
 
 /// Creates those of haul's own tables that are missing.
@@ -221,6 +236,15 @@ mod tests {
                 "CREATE TABLE migrations (id INTEGER PRIMARY KEY, name TEXT UNIQUE, applied_at, checksum, success, \
                  error_message)",
                 "table migrations has a unique key that its rows may violate",
+            ),
+            (
+                "CREATE TABLE migrations (id, name TEXT PRIMARY KEY, applied_at, checksum, success, error_message)",
+                "the primary key of table migrations is name, not id",
+            ),
+            (
+                "CREATE TABLE migrations (id INTEGER PRIMARY KEY, name, applied_at, checksum, success, \
+                 error_message TEXT NOT NULL)",
+                "column error_message of table migrations may not be empty",
             ),
         ] {
             assert_eq!(problem(&database(sql)).unwrap().as_deref(), Some(what), "{sql}");

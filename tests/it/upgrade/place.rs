@@ -61,6 +61,9 @@ impl Set {
         let entries = fs::read_dir(self.path()).expect("a directory").map(|entry| entry.expect("an entry").path());
         let files = entries.filter(|path| path.is_file() && !path.to_string_lossy().ends_with("-shm"));
         let name = |path: &Path| path.file_name().expect("a name").to_string_lossy().into_owned();
-        files.map(|path| (name(&path), fs::read(&path).expect("a file"))).filter(|(_, bytes)| !bytes.is_empty()).collect()
+        files
+            .map(|path| (name(&path), fs::read(&path).expect("a file")))
+            .filter(|(_, bytes)| !bytes.is_empty())
+            .collect()
     }
 }

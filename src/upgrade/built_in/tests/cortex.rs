@@ -90,7 +90,7 @@ fn set(shape: &str, rows: &str, plugins: Option<&str>) -> Vec<Database> {
 }
 
 #[test]
-fn each_shape_is_told_from_the_others() {
+fn each_shape_is_recognised_and_no_other() {
     for (shape, ..) in SHAPES {
         assert_eq!(database(&tier1(shape), "tier1", "UTC", None).member.shape, shape);
     }

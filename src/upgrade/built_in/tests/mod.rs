@@ -2,4 +2,5 @@
 
 mod conformance;
 mod cortex;
+mod library;
 mod runner;

@@ -23,6 +23,20 @@ fn files_that_are_no_databases_block() {
 }
 
 #[test]
+fn what_is_wrong_with_the_data_comes_first() {
+    let scene = Scene::new();
+    scene.sql(
+        "books.db",
+        "CREATE TABLE haul_steps (name TEXT PRIMARY KEY, checksum TEXT, tool_version TEXT, started_at TEXT,
+             completed_at TEXT, duration_ms INTEGER, schema_before TEXT, schema_after TEXT);
+         INSERT INTO haul_steps (name, checksum) VALUES ('001_tables', 'another');",
+    );
+    scene.write("zero.db", b"");
+    let codes: Vec<_> = scene.blocks().into_iter().map(|(code, ..)| code).collect();
+    assert_eq!(codes, ["zero-bytes", "drifted"]);
+}
+
+#[test]
 fn a_file_that_is_left_out_blocks_nothing() {
     let mut scene = Scene::new();
     scene.write("empty.db", b"");

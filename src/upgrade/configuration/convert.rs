@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::definition::Configuration;
 use crate::migration::Error;
+use crate::upgrade::definition::Configuration;
 
 /// What a conversion has done.
 #[derive(Debug, Clone, PartialEq, Serialize)]
