@@ -32,8 +32,8 @@ pub struct SetSwitch<'a> {
 }
 
 impl SetSwitch<'_> {
-    /// Replaces all files, or none. `store` makes the intent durable. A process that opens a database in the very moment
-    /// is named in a note.
+    /// Replaces all files, or none. `store` makes the intent durable. A process that opens a database in that moment is
+    /// named in a note.
     ///
     /// # Errors
     /// Nothing is switched if it is not [`Error::State`]; that one says how a mixture is brought to an end.

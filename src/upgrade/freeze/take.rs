@@ -130,7 +130,8 @@ impl Freeze<'_> {
         })
     }
 
-    /// Makes the copy that the next phases work on. It has the bytes of the backup, so the checks of the backup hold for it.
+    /// Makes the copy that the next phases work on. It has the bytes of the backup, so what was checked of that is true of
+    /// both.
     fn stage(&self, of: &DatabaseSnapshot, member: &Member) -> Result<(), Error> {
         let (backup, staged) = (self.layout.backup(self.run_id, member), self.layout.staged(member));
         crate::durable::create_directory_durable(self.disk, parent_of(&staged))?;
@@ -155,7 +156,7 @@ pub fn unfreeze(disk: &dyn Disk, layout: &Layout) -> Result<(), Error> {
     FlagFile::freeze(disk, &layout.flags(), false)
 }
 
-/// Measures what a private copy holds, over the columns that `reference` knows: others were added by an earlier attempt.
+/// Measures what a private copy holds, over the columns that `reference` knows: an earlier attempt has added the others.
 pub fn measure(copy: &Snapshot, values: &Values, reference: &Baseline) -> Result<Baseline, Error> {
     let connection = copy.connection();
     register(connection, values)?;

@@ -1,8 +1,9 @@
 //! Upgrades and rollbacks that end in the middle, at each change that haul itself makes to the disk.
 
 use super::dying_disk::{Life, dying};
-use super::run::{Goal, run};
+use super::run::run;
 use super::scene::Scene;
+use super::state::Goal;
 use super::status::status;
 use crate::durable::RealDisk;
 use crate::migration::{Error, Stage};
@@ -66,7 +67,7 @@ fn an_upgrade_that_dies_is_completed() {
 }
 
 #[test]
-fn an_upgrade_that_dies_is_taken_back() {
+fn an_upgrade_that_dies_is_rolled_back() {
     for make in [Scene::new, Scene::in_place] {
         for changes in (1..).step_by(STRIDE) {
             let scene = make();

@@ -6,22 +6,13 @@ use serde::Serialize;
 
 use super::files::{command, plan_of_run};
 use super::migration::UpgradeMigration;
-use super::state::{Counts, Phase};
+use super::state::{Counts, Goal, Phase};
 use crate::durable::Disk;
 use crate::migration::{self, Error, session};
 use crate::pipeline::Control;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::Mode;
 use crate::upgrade::request::UpgradeRequest;
-
-/// How far an upgrade is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// Through one phase, if those before it are done.
-    Only(Phase),
-    /// Through all phases up to the switch, from wherever it stands.
-    Switched,
-}
 
 /// How an upgrade ended without an error.
 pub type UpgradeEnd = migration::MigrationEnd<Counts, UpgradeDetails>;

@@ -2,9 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::run::Goal;
 use super::scene::{ITEMS_DB, NOTES_DB, Scene};
-use super::state::Phase;
+use super::state::{Goal, Phase};
 use super::status::status;
 use crate::durable::RealDisk;
 use crate::migration::{Error, Stage};

@@ -1,6 +1,6 @@
-//! Copies of the backups beside the databases, proved to be what the snapshot says.
+//! Copies of the backups next to the databases, proved to be what the snapshot says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::durable::{Attributes, Disk, copy_file, parent_of};
 use crate::migration::{Error, free_space_check};
@@ -62,7 +62,7 @@ impl Restore<'_> {
         Ok(())
     }
 
-    fn copy_and_check(&self, member: &Member, copy: &PathBuf) -> Result<(), Error> {
+    fn copy_and_check(&self, member: &Member, copy: &Path) -> Result<(), Error> {
         let of = self.of(member)?;
         let backup = self.layout.backup(self.run_id, member);
         side_files::remove(self.disk, copy)?;
@@ -104,7 +104,7 @@ impl Restore<'_> {
     }
 }
 
-fn refused(backup: &std::path::Path, what: &str) -> Error {
+fn refused(backup: &Path, what: &str) -> Error {
     Error::Verification {
         what: format!("rollback: {}: {what}; no database was changed", backup.display()),
         next: "bring back the backup from a copy, then run the same command again".into(),

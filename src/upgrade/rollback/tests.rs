@@ -101,7 +101,7 @@ fn a_database_that_is_damaged_or_gone_is_restored_with_force() {
 }
 
 #[test]
-fn without_an_upgrade_there_is_nothing_to_take_back() {
+fn without_an_upgrade_there_is_nothing_to_roll_back() {
     let scene = Scene::new();
     assert_eq!(back(&scene).unwrap_err().exit_code(), 2);
     assert!(!scene.path("migration").exists());
