@@ -39,17 +39,17 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>], now: &SetFacts) -> Res
 
 fn ask(file: &Opened<'_>, expectation: &Expectation, findings: &mut Findings) -> Result<(), Error> {
     let Expectation { name, sql, min, max, .. } = expectation;
-    let value = file.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).optional();
+    let value = file.connection.query_row(sql, [], |row| row.get::<_, Option<f64>>(0)).optional();
     let value = value.map_err(|error| file.error(&format!("expectation `{name}`"), error))?.flatten();
     let Some(value) = value else {
         findings.fault(file.file(), format!("{name}: no value"));
         return Ok(());
     };
     match (min, max) {
-        (Some(min), _) if value < *min => {
+        (Some(min), _) if value < *min as f64 => {
             findings.fault(file.file(), format!("{name}: {value}, at least {min} expected"))
         }
-        (_, Some(max)) if value > *max => {
+        (_, Some(max)) if value > *max as f64 => {
             findings.fault(file.file(), format!("{name}: {value}, at most {max} expected"))
         }
         _ => findings.note(format!("{}: {name}: {value}", file.file())),
