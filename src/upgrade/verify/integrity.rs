@@ -1,27 +1,25 @@
 //! No database is more damaged than it was.
 
-use rusqlite::Connection;
-
 use super::result::{CheckResult, Findings};
 use super::subject::{Opened, Subject};
 use crate::migration::{Error, check_stop};
 use crate::upgrade::backfill::FileFacts;
-use crate::upgrade::facts::{Baseline, ForeignKeyState, FtsState, Pages, Snapshot, foreign_key_state, fts_state};
+use crate::upgrade::facts::{Baseline, ForeignKeyState, FtsState, Health, Pages, Snapshot, fts_tables};
 
-/// Checks pages, keys and full-text indexes. The check of these with rank 1 is a command that looks like a change, so a
-/// private copy gets it. Returns what the databases are like now as well.
+/// Checks pages, keys and full-text indexes. Returns what the databases are like now as well.
 pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<(CheckResult, Vec<FileFacts>), Error> {
     let mut findings = Findings::new("integrity");
     let mut now = Vec::new();
     let (mut orphans, mut stale, mut indexes) = (0, 0, 0);
     for file in files {
         check_stop(subject.control.stop)?;
-        let copy = Snapshot::take(&file.path, subject.control.stop)?;
-        let worse = file.plan.baseline.worse_state(copy.connection());
-        for what in worse.map_err(|error| file.error("state of the database", error))? {
+        let health = health(subject, file)?;
+        for what in file.plan.baseline.worse_than(&health) {
             findings.fault(file.file(), what);
         }
-        now.push(facts(file, copy.connection()).map_err(|error| file.error("state of the database", error))?);
+        let pages = Pages::read(&file.connection).map_err(|error| file.error("its pages", error))?;
+        let (pages, is_whole) = ((pages.count, pages.free), health.is_whole());
+        now.push(FileFacts::new(&file.plan.member, pages, is_whole, &health.foreign_keys, &health.fts));
         let Baseline { foreign_keys, fts, .. } = &file.plan.baseline;
         match foreign_keys {
             ForeignKeyState::Violations(violations) => orphans += violations.values().sum::<u64>(),
@@ -38,10 +36,12 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<(CheckResult
     Ok((findings.with_figure(format!("{figure}; {state}")), now))
 }
 
-/// What expectations see of a database, in the form in which backfills see what it was like before.
-fn facts(file: &Opened<'_>, copy: &Connection) -> rusqlite::Result<FileFacts> {
-    let pages = Pages::read(&file.connection)?;
-    let is_whole = copy.query_row("PRAGMA integrity_check(1)", [], |row| row.get::<_, String>(0))? == "ok";
-    let (keys, fts) = (foreign_key_state(copy)?, fts_state(copy)?);
-    Ok(FileFacts::new(&file.plan.member, (pages.count, pages.free), is_whole, &keys, &fts))
+/// The check of a full-text index with rank 1 is a command that looks like a change, so a private copy gets it.
+fn health(subject: &Subject<'_>, file: &Opened<'_>) -> Result<Health, Error> {
+    let wrap = |error| file.error("state of the database", error);
+    if fts_tables(&file.connection).map_err(wrap)?.is_empty() {
+        return Health::read(&file.connection).map_err(wrap);
+    }
+    let copy = Snapshot::take(&file.path, subject.control.stop)?;
+    Health::read(copy.connection()).map_err(wrap)
 }
