@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::db::sqlite::connect;
 use crate::durable::{Attributes, Disk, copy_file, parent_of};
 use crate::migration::{Error, free_space_check};
 use crate::pipeline::StopToken;
@@ -84,6 +85,7 @@ impl Restore<'_> {
     pub fn check_live(&self, member: &Member) -> Result<(), Error> {
         let of = self.of(member)?;
         let live = Snapshot::take(&member.path, self.stop)?;
+        close_log(&member.path);
         match difference(&of.baseline, &measure(&live, self.values, &of.baseline)?) {
             None => Ok(()),
             Some(what) => Err(Error::Verification {
@@ -101,6 +103,14 @@ impl Restore<'_> {
         self.snapshot
             .of(&member.key)
             .ok_or_else(|| refused(&self.layout.backup(self.run_id, member), "snapshot.json does not name it"))
+    }
+}
+
+/// Lets SQLite remove the empty files that a reader of a database with a write-ahead log leaves next to it. It does so for
+/// the last connection that may write.
+fn close_log(database: &Path) {
+    if let Ok(connection) = connect::open_for_write(database) {
+        let _ = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
     }
 }
 

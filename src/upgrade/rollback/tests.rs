@@ -50,6 +50,7 @@ fn rows_written_since_the_snapshot_are_exported_and_can_be_read_in() {
     scene.execute(ITEMS_DB, "INSERT INTO tags VALUES (9000, 9000, 'late')");
     scene.execute(NOTES_DB, "INSERT INTO notes VALUES ('three')");
     let end = back(&scene).unwrap();
+    assert_eq!(scene.names(), [ITEMS_DB, "migration", NOTES_DB]);
     check_restored(&scene, "after work");
     let directory = end.exported_to.unwrap();
     // All rows of the new table, the row of the migrations table of each database, and what was written.
