@@ -11,15 +11,18 @@ pub fn verify(subject: &Subject<'_>) -> Result<Verification, Error> {
     let files = subject.open()?;
     let (integrity, now) = integrity::check(subject, &files)?;
     let now = SetFacts { files: now, measures: subject.plan.measures.clone() };
-    Ok(Verification::of(vec![
+    let (new_data, expectations) = new_data::check(subject, &files, &now)?;
+    let checks = vec![
+        (subject.backups)()?,
         plan_check::check(subject, &files)?,
         objects::check(subject, &files)?,
         old_data::check(subject, &files)?,
-        new_data::check(subject, &files, &now)?,
+        new_data,
         records::check(subject, &files)?,
         integrity,
         operation::boundary(subject)?,
         speed::check(subject, &files)?,
         operation::operation(&files)?,
-    ]))
+    ];
+    Ok(Verification::of(checks, expectations, subject.definition))
 }

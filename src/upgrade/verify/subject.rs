@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::result::CheckResult;
 use crate::db::sqlite::connect;
 use crate::migration::Error;
 use crate::pipeline::Control;
@@ -29,6 +30,8 @@ pub struct Subject<'a> {
     pub working: &'a dyn Fn(&Member) -> PathBuf,
     /// Where the verified backup of a database is. Looking at one may leave side files next to it.
     pub backup: &'a dyn Fn(&Member) -> PathBuf,
+    /// Checks that the backups are what was measured when they were made.
+    pub backups: &'a dyn Fn() -> Result<CheckResult, Error>,
     /// Commands of the operator.
     pub hooks: &'a Hooks,
     /// Stop and events.
