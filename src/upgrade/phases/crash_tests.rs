@@ -23,7 +23,10 @@ fn with_control<T>(work: impl FnOnce(&Control<'_>) -> T) -> T {
 fn run_until_dead(scene: &Scene, changes: usize) -> bool {
     let life = Life::of(changes as i64);
     let result = with_control(|control| run(&dying(scene.disk(), &life), &scene.request, Goal::Switched, control));
-    assert!(result.is_ok() || life.left() < 0, "{:?}", result.err());
+    assert!(result.is_ok() || life.left() < 0, "{:?}", result.as_ref().err());
+    let says_half_way = result.is_err_and(|error| error.to_string().contains("half way"));
+    let now = status(&RealDisk, &Layout::of(&scene.request.directory)).unwrap();
+    assert!(!says_half_way || now.is_switch_interrupted());
     life.left() < 0
 }
 
