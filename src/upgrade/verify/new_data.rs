@@ -5,11 +5,12 @@ use rusqlite::OptionalExtension;
 use super::result::{CheckResult, Findings};
 use super::subject::{Opened, Subject};
 use crate::migration::Error;
+use crate::upgrade::backfill::SetFacts;
 use crate::upgrade::definition::Expectation;
 use crate::upgrade::schema::tracking;
 
-/// Checks predictions and expectations.
-pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult, Error> {
+/// Checks predictions and expectations. These find in `haul_files` what the databases are like `now`.
+pub fn check(subject: &Subject<'_>, files: &[Opened<'_>], now: &SetFacts) -> Result<CheckResult, Error> {
     let mut findings = Findings::new("new data");
     let mut rows = 0;
     for file in files {
@@ -29,6 +30,7 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult,
         let is_asked = |file: &&Opened<'_>| file.plan.member.is_primary && file.plan.member.tier == expectation.tier;
         for file in files.iter().filter(is_asked) {
             asked += 1;
+            file.give(now)?;
             ask(file, expectation, &mut findings)?;
         }
     }
@@ -37,17 +39,17 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult,
 
 fn ask(file: &Opened<'_>, expectation: &Expectation, findings: &mut Findings) -> Result<(), Error> {
     let Expectation { name, sql, min, max, .. } = expectation;
-    let value = file.connection.query_row(sql, [], |row| row.get::<_, Option<i64>>(0)).optional();
+    let value = file.connection.query_row(sql, [], |row| row.get::<_, Option<f64>>(0)).optional();
     let value = value.map_err(|error| file.error(&format!("expectation `{name}`"), error))?.flatten();
     let Some(value) = value else {
         findings.fault(file.file(), format!("{name}: no value"));
         return Ok(());
     };
     match (min, max) {
-        (Some(min), _) if value < *min => {
+        (Some(min), _) if value < *min as f64 => {
             findings.fault(file.file(), format!("{name}: {value}, at least {min} expected"))
         }
-        (_, Some(max)) if value > *max => {
+        (_, Some(max)) if value > *max as f64 => {
             findings.fault(file.file(), format!("{name}: {value}, at most {max} expected"))
         }
         _ => findings.note(format!("{}: {name}: {value}", file.file())),

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use crate::db::sqlite::connect;
 use crate::migration::Error;
 use crate::pipeline::Control;
+use crate::upgrade::backfill::{SetFacts, give};
 use crate::upgrade::definition::Definition;
 use crate::upgrade::hooks::Hooks;
 use crate::upgrade::plan::{MemberPlan, Plan};
@@ -50,6 +51,16 @@ impl Opened<'_> {
     /// The name of the database in reports.
     pub fn file(&self) -> &str {
         &self.plan.member.key
+    }
+
+    /// Makes the temporary tables with what is known of the whole set.
+    pub fn give(&self, set: &SetFacts) -> Result<(), Error> {
+        let make = || {
+            self.connection.pragma_update(None, "query_only", false)?;
+            give(&self.connection, set)?;
+            self.connection.pragma_update(None, "query_only", true)
+        };
+        make().map_err(|error| self.error("figures of the set", error))
     }
 
     /// Converts an error of SQLite.

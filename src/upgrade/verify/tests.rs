@@ -45,6 +45,13 @@ fn definition() -> Definition {
         min: Some(40),
         max: Some(40),
     };
+    let state = Expectation {
+        name: "stale indexes".into(),
+        sql: "SELECT fts_inconsistent FROM temp.haul_files WHERE file = 'a.db' AND integrity_ok AND pages > 3".into(),
+        min: None,
+        max: Some(1),
+        ..expectation.clone()
+    };
     let query = TimedQuery {
         name: "search".into(),
         tier: "t".into(),
@@ -53,7 +60,7 @@ fn definition() -> Definition {
     };
     Definition {
         backfills: vec![backfill("copy", ROWS, WRITE)],
-        expectations: vec![expectation],
+        expectations: vec![expectation, state],
         queries: vec![query],
         sha256: "definition".into(),
         ..with_groups(&[("001", GROUP)])
@@ -159,7 +166,7 @@ fn a_good_upgrade_passes_all_checks_and_leaves_no_side_file() {
     assert_eq!((found.criteria.len(), found.criteria.iter().all(|criterion| criterion.passed)), (5, true));
     assert_eq!(figure(&found.checks, "schema"), "1 tables, 1 indexes, 1 columns in 1 databases");
     assert_eq!(figure(&found.checks, "old data"), "52 rows of 2 old tables are as they were");
-    assert_eq!(figure(&found.checks, "new data"), "40 rows written as predicted, 1 expectations met");
+    assert_eq!(figure(&found.checks, "new data"), "40 rows written as predicted, 2 expectations met");
     assert_eq!(figure(&found.checks, "records"), "2 steps recorded in 1 databases");
     let integrity = "before: 1 rows violate keys, 0 of 1 full-text indexes are stale; nothing is worse now";
     assert_eq!(figure(&found.checks, "integrity"), integrity);
@@ -216,6 +223,8 @@ fn what_was_damaged_before_is_no_failure() {
     let found = upgraded(OLD, stale).verify();
     assert!(found.passed, "{:?}", failed(&found));
     let integrity = found.checks.iter().find(|check| check.name == "integrity").unwrap();
+    let new_data = found.checks.iter().find(|check| check.name == "new data").unwrap();
+    assert!(new_data.detail.contains(&"a.db: stale indexes: 1".to_owned()), "{new_data:?}");
     assert!(integrity.detail.iter().any(|line| line.contains("found disagrees with its table, as before")));
     assert!(integrity.detail.iter().any(|line| line.contains("foreign key mismatch")));
 }
