@@ -94,6 +94,7 @@ pub fn in_use(path: &Path, phase: &str, next: &str, source: Option<rusqlite::Err
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests lay out files")]
 mod tests {
     use std::fs;
 

@@ -75,7 +75,7 @@ impl<'a> UpgradeMigration<'a> {
             values,
             writer_wait: self.request.lock_timeout,
             directory: self.directory(),
-            stop: cx.control.stop,
+            control: cx.control,
             hook: &|time| self.hook(time, Phase::Freeze, run_id, cx.control),
         }
         .run()?;

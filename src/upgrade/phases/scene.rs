@@ -72,7 +72,7 @@ pub const ITEMS_DB: &str = "items.db";
 pub const NOTES_DB: &str = "notes.db";
 
 impl Scene {
-    pub fn new() -> Self {
+    pub fn staged() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let items = Connection::open(directory.path().join(ITEMS_DB)).unwrap();
         items
@@ -113,7 +113,7 @@ impl Scene {
     }
 
     pub fn in_place() -> Self {
-        let mut scene = Self::new();
+        let mut scene = Self::staged();
         scene.request.mode = Mode::InPlace;
         scene
     }

@@ -183,6 +183,7 @@ impl Export<'_, '_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests lay out files")]
 mod tests {
     use std::path::Path;
     use std::process::Command;
