@@ -11,6 +11,7 @@
 //! | [`plan`] | phase 0: baseline, predictions, what blocks |
 //! | [`freeze`] | phase 1: backups and staging copies |
 //! | [`schema`] | phase 2: tables, columns and indexes, compared by definition |
+//! | [`rebuild`] | phase 2: changes of old tables, with a comparison of their own |
 //! | [`backfill`] | phase 3: new tables and columns are filled in batches |
 //! | [`cutover`] | phase 5: the switch of all files at once |
 //! | [`flags`] | feature flags, set one at a time |
@@ -40,6 +41,7 @@ pub mod monitor;
 pub mod phases;
 pub mod plan;
 mod questions;
+pub mod rebuild;
 pub mod request;
 pub mod rollback;
 pub mod schema;

@@ -39,15 +39,35 @@ const CORTEX_FILES: &[(&str, &str)] = texts!(
     "state_write.sql",
 );
 
+/// CORTEX 2.0 with one layout of conversations, keys and full-text indexes repaired.
+pub const UNIFY: &str = "cortex-unify";
+
+const UNIFY_FILES: &[(&str, &str)] = texts!(
+    "cortex_unify":
+    "upgrade.toml",
+    "conversation_entities.sql",
+    "conversations_c.sql",
+    "conversations_d.sql",
+    "messages_c.sql",
+    "messages_d.sql",
+    "patterns_scope.sql",
+    "patterns_search.sql",
+);
+
 impl Definition {
     /// Returns the upgrade of a name that is compiled into haul.
     pub fn built_in(name: &str) -> Result<Self, Error> {
         if name == CORTEX {
             return Self::from_texts(CORTEX, CORTEX_FILES);
         }
+        if name == UNIFY {
+            return Self::from_texts(UNIFY, UNIFY_FILES);
+        }
         Err(Error::Usage {
             what: format!("haul has no upgrade `{name}`"),
-            next: format!("name {CORTEX}, or the directory of an upgrade, then run `haul upgrade plan` again"),
+            next: format!(
+                "name {CORTEX} or {UNIFY}, or the directory of an upgrade, then run `haul upgrade plan` again"
+            ),
         })
     }
 }

@@ -25,6 +25,7 @@ pub fn check_names(definition: &Definition, lines: &Lines) -> Result<(), Fault> 
 pub fn check(definition: &Definition, lines: &Lines) -> Result<(), Fault> {
     let checker = Checker { definition, lines };
     checker.shapes_of_queries()?;
+    checker.rebuilds()?;
     checker.backfills()?;
     checker.limits()?;
     checker.flags()?;
@@ -69,6 +70,7 @@ impl Checker<'_> {
         let all = self.definition;
         self.unique("tier", all.tiers.iter().map(|tier| tier.name.clone()))?;
         self.unique("group", all.groups.iter().map(|group| group.name.clone()))?;
+        self.unique("rebuild", all.rebuilds.iter().map(|rebuild| rebuild.name.clone()))?;
         self.unique("view", all.views.iter().map(|view| view.name.clone()))?;
         self.unique("measure", all.measures.iter().map(|measure| measure.name.clone()))?;
         self.unique("backfill", all.backfills.iter().map(|backfill| backfill.name.clone()))?;
@@ -131,6 +133,28 @@ impl Checker<'_> {
             }
             if self.definition.backfills.iter().any(|backfill| backfill.name == group.name) {
                 return self.fault("group", index, format!("`{}` is the name of a backfill too", group.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn rebuilds(&self) -> Result<(), Fault> {
+        let all = self.definition;
+        for (index, rebuild) in all.rebuilds.iter().enumerate() {
+            let name = &rebuild.name;
+            let is_taken = all.groups.iter().any(|group| group.name == *name)
+                || all.backfills.iter().any(|backfill| backfill.name == *name);
+            if is_taken {
+                return self.fault("rebuild", index, format!("`{name}` is the name of a group or backfill too"));
+            }
+            self.known_shapes("rebuild", index, &rebuild.tier, [rebuild.shapes.as_slice()].into_iter(), true)?;
+            let is_own = |table: &&String| OWN_NAMES.iter().any(|own| own.eq_ignore_ascii_case(table));
+            if let Some(own) = rebuild.tables.iter().find(is_own) {
+                return self.fault("rebuild", index, format!("`{own}` is a table of haul's own"));
+            }
+            if rebuild.tables.is_empty() || rebuild.same.is_empty() {
+                let what = format!("`{name}` needs the `tables` that it changes, and what stays the `same` in them");
+                return self.fault("rebuild", index, what);
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use super::file::{SourceFiles, UPGRADE_FILE, line_at};
 use super::lines::Lines;
 use super::model::Definition;
 use super::queries::ShapeSql;
-use super::script::{parse, single};
+use super::script::{Fault, changes, parse, single};
 use crate::migration::Error;
 
 const QUERY: [&str; 3] = ["SELECT", "WITH", "VALUES"];
@@ -35,6 +35,7 @@ fn read(mut files: SourceFiles<'_>) -> Result<Definition, Error> {
     let lines = Lines::of(&text);
     check_names(&definition, &lines).map_err(|(line, what)| files.fault(UPGRADE_FILE, line, what))?;
     read_scripts(&mut definition, &mut files, &lines)?;
+    read_rebuilds(&mut definition, &mut files, &lines)?;
     read_queries(&mut definition, &mut files, &lines)?;
     check(&definition, &lines).map_err(|(line, what)| files.fault(UPGRADE_FILE, line, what))?;
     definition.sha256 = files.sha256();
@@ -91,6 +92,20 @@ fn read_queries(definition: &mut Definition, files: &mut SourceFiles<'_>, lines:
     Ok(())
 }
 
+fn read_rebuilds(definition: &mut Definition, files: &mut SourceFiles<'_>, lines: &Lines) -> Result<(), Error> {
+    for (index, rebuild) in definition.rebuilds.iter_mut().enumerate() {
+        let line = lines.item("rebuild", index);
+        rebuild.sql = text_of(&rebuild.sql, rebuild.file.as_deref(), files, line)?;
+        rebuild.statements =
+            changes(&rebuild.sql).map_err(|fault| sql_fault(fault, rebuild.file.as_deref(), files, line))?;
+        for same in &mut rebuild.same {
+            fill(&mut same.before, None, &QUERY, files, line)?;
+            fill(&mut same.after, None, &QUERY, files, line)?;
+        }
+    }
+    Ok(())
+}
+
 /// Takes SQL from its file, if it has one, and leaves one statement without a semicolon. `line` is that of its item in
 /// `upgrade.toml`.
 fn fill(
@@ -100,18 +115,26 @@ fn fill(
     files: &mut SourceFiles<'_>,
     line: u64,
 ) -> Result<(), Error> {
-    let text = match file {
-        Some(name) if sql.is_empty() => &files.read(name, line)?,
+    let text = text_of(sql, file, files, line)?;
+    *sql = single(&text, heads).map_err(|fault| sql_fault(fault, file, files, line))?;
+    Ok(())
+}
+
+/// Returns SQL that stands in `upgrade.toml` or in a file.
+fn text_of(sql: &str, file: Option<&str>, files: &mut SourceFiles<'_>, line: u64) -> Result<String, Error> {
+    match file {
+        Some(name) if sql.is_empty() => files.read(name, line),
         Some(name) => {
-            return Err(files.fault(UPGRADE_FILE, line, format!("it has `sql` and the file `{name}`: one is enough")));
+            Err(files.fault(UPGRADE_FILE, line, format!("it has `sql` and the file `{name}`: one is enough")))
         }
-        None if sql.is_empty() => return Err(files.fault(UPGRADE_FILE, line, "it has neither `sql` nor `file`")),
-        None => &*sql,
-    };
-    let statement = single(text, heads).map_err(|(at, what)| match file {
+        None if sql.is_empty() => Err(files.fault(UPGRADE_FILE, line, "it has neither `sql` nor `file`")),
+        None => Ok(sql.to_owned()),
+    }
+}
+
+fn sql_fault((at, what): Fault, file: Option<&str>, files: &SourceFiles<'_>, line: u64) -> Error {
+    match file {
         Some(name) => files.fault(name, at, what),
         None => files.fault(UPGRADE_FILE, line, format!("its SQL: {what}")),
-    })?;
-    *sql = statement;
-    Ok(())
+    }
 }

@@ -10,6 +10,7 @@ mod lookup;
 mod model;
 mod operation;
 mod queries;
+mod rebuild;
 mod script;
 mod scripts;
 mod tiers;
@@ -19,6 +20,7 @@ pub use file::UPGRADE_FILE;
 pub use model::Definition;
 pub use operation::{Configuration, Flag, Input, Metric, Monitor, Retention};
 pub use queries::{Backfill, Expectation, Measure, ShapeSql, TimedQuery, View, ViewSql};
+pub use rebuild::{Rebuild, Same};
 pub use scripts::{Group, Script, ScriptStatement};
 pub use tiers::{Files, Shape, Tier};
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::checklist::ChecklistItem;
 use super::operation::{Configuration, Flag, Input, Monitor, Retention};
 use super::queries::{Backfill, Expectation, Measure, TimedQuery, View};
+use super::rebuild::Rebuild;
 use super::scripts::Group;
 use super::tiers::Tier;
 
@@ -24,8 +25,11 @@ pub struct Definition {
     #[serde(rename = "tier")]
     pub tiers: Vec<Tier>,
     /// Groups of DDL, in the order in which they run.
-    #[serde(rename = "group")]
+    #[serde(rename = "group", default)]
     pub groups: Vec<Group>,
+    /// Changes of old tables, after the groups, in the order in which they run.
+    #[serde(rename = "rebuild", default)]
+    pub rebuilds: Vec<Rebuild>,
     /// Temporary views that hide the differences between shapes from backfills.
     #[serde(rename = "view", default)]
     pub views: Vec<View>,

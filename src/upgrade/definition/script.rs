@@ -59,6 +59,18 @@ fn ddl(text: &str) -> Result<Vec<ScriptStatement>, Fault> {
     Ok(found)
 }
 
+/// Reads the statements of a rebuild.
+pub fn changes(text: &str) -> Result<Vec<ScriptStatement>, Fault> {
+    let found = split(text)?;
+    if found.is_empty() {
+        return Err((0, "it has no statement".into()));
+    }
+    for statement in &found {
+        refuse_unless_change(&words(&statement.text)).map_err(|what| (statement.line, what))?;
+    }
+    Ok(found)
+}
+
 /// Returns the one statement of a text, without a semicolon, whose first word is one of `heads`.
 pub fn single(text: &str, heads: &[&str]) -> Result<String, Fault> {
     let mut found = split(text)?;
@@ -111,6 +123,24 @@ fn refuse_unless_ddl(words: &[String]) -> Result<(), String> {
             refuse_column(rest)
         }
         [head, ..] => Err(refused(head)),
+        [] => Err("it has no statement".into()),
+    }
+}
+
+fn refuse_unless_change(words: &[String]) -> Result<(), String> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["CREATE", "TABLE" | "INDEX" | "TRIGGER", ref rest @ ..]
+        | ["CREATE", "UNIQUE", "INDEX", ref rest @ ..]
+        | ["CREATE", "VIRTUAL", "TABLE", ref rest @ ..] => named(rest).map(|_| ()),
+        ["DROP", "TABLE" | "INDEX" | "TRIGGER", ..] | ["ALTER", "TABLE", ..] => Ok(()),
+        ["INSERT" | "UPDATE" | "DELETE" | "WITH", ..] => Ok(()),
+        [head @ ("BEGIN" | "COMMIT" | "END" | "ROLLBACK" | "SAVEPOINT" | "RELEASE"), ..] => {
+            Err(format!("`{head}` is refused: haul runs each rebuild in a transaction of its own"))
+        }
+        [head, ..] => Err(format!(
+            "`{head}` is refused: a rebuild makes, changes and drops tables, indexes and triggers, and their rows"
+        )),
         [] => Err("it has no statement".into()),
     }
 }
@@ -234,6 +264,19 @@ mod tests {
             assert!(found.starts_with("4: ") && found.contains(part), "{statement}: {found}");
         }
         assert!(fault("-- tiers: a\nCREATE TABLE t (a, 'b);").starts_with("2: a text, name or comment"));
+    }
+
+    #[test]
+    fn a_rebuild_changes_tables_and_nothing_else() {
+        let good = "CREATE TABLE n (a);\nINSERT INTO n SELECT a FROM t;\nDROP TABLE t;\nALTER TABLE n RENAME TO t;";
+        assert_eq!(changes(good).expect("statements").len(), 4);
+        for head in
+            ["BEGIN", "PRAGMA legacy_alter_table = ON", "ATTACH 'x' AS y", "VACUUM", "CREATE VIEW v AS SELECT 1"]
+        {
+            let (line, what) = changes(&format!("DELETE FROM t;\n{head};")).expect_err(head);
+            assert!(line == 2 && what.contains("is refused"), "{what}");
+        }
+        assert_eq!(changes("-- nothing").expect_err("nothing").1, "it has no statement");
     }
 
     #[test]

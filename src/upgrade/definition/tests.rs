@@ -41,6 +41,16 @@ scripts = ["001.sql"]
 name = "002"
 scripts = ["002.sql", "002_water.sql"]
 
+[[rebuild]]
+name = "beds_places"
+tier = "plants"
+shapes = ["new"]
+with-tables = ["paths"]
+tables = ["beds"]
+gone = ["beds.code", "beds_by_code"]
+file = "beds_places.sql"
+same = [{ name = "beds", before = "SELECT id FROM beds", after = "SELECT id FROM beds;" }]
+
 [[view]]
 name = "garden_beds"
 tier = "plants"
@@ -102,10 +112,11 @@ summary = "SELECT count(*) FROM marks WHERE {expired}"
 rename = { "a.b" = "c.d", "e.*" = "f.*" }
 "#;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("001.sql", "-- tiers: plants\nCREATE TABLE marks (id INTEGER);\n"),
     ("002.sql", "-- tiers: plants\n-- files: all\n-- table: beds\nALTER TABLE beds ADD COLUMN note TEXT;\n"),
     ("002_water.sql", "-- tiers: water\nCREATE INDEX i ON tanks(id);\n"),
+    ("beds_places.sql", "UPDATE beds SET place = 1;\nDELETE FROM beds WHERE place = 2;\n"),
     ("beds.sql", "-- Beds along paths.\nSELECT id, path AS place FROM beds JOIN paths USING (id);\n"),
 ];
 
@@ -125,6 +136,10 @@ fn a_definition_is_read_with_its_files() {
     assert_eq!(definition.groups[1].parsed[0].files, Files::All);
     assert_eq!(definition.views[0].selects[1].sql, "SELECT id, path AS place FROM beds JOIN paths USING (id)");
     assert!(definition.tier("water").expect("a tier").optional);
+    let rebuild = &definition.rebuilds[0];
+    assert_eq!((rebuild.files, rebuild.statements.len(), rebuild.statements[1].line), (Files::All, 2, 2));
+    assert_eq!(rebuild.same[0].after, "SELECT id FROM beds");
+    assert!(rebuild.concerns(&member("plants", "new", false)) && !rebuild.concerns(&member("plants", "old", true)));
     assert_eq!(definition.shape("plants", "new").expect("a shape").columns, ["id", "place"]);
     assert!(definition.shape("water", "new").is_none());
 }
@@ -215,6 +230,9 @@ fn faults_name_file_and_line() {
         let place = format!("garden/upgrade.toml:{}: ", line(begins));
         assert!(found.starts_with(&place) && found.contains(part), "{place}{part}\n{found}");
     }
+    assert!(fault("tables = [\"beds\"]", "tables = []").contains("needs the `tables`"));
+    assert!(fault("tables = [\"beds\"]", "tables = [\"Migrations\"]").contains("a table of haul's own"));
+    assert!(fault("name = \"beds_places\"", "name = \"002\"").contains("the name of a group or backfill too"));
     assert!(fault("n > ?1 AND n <= ?2", "n > ?1").contains("without the range"));
     assert!(
         fault("[{ sql = \"SELECT count(*) FROM beds\" }]", "[{ sql = \"DELETE FROM beds\" }]").contains("`DELETE`")
@@ -240,6 +258,8 @@ fn faults_of_scripts_name_their_lines() {
     assert!(script.starts_with("garden/001.sql:3: `COMMIT` is refused"), "{script}");
     let tier = with("001.sql", "-- tiers: plant\nCREATE TABLE marks (id);\n");
     assert!(tier.starts_with("garden/001.sql:1: its header names the tier `plant`"), "{tier}");
+    let rebuild = with("beds_places.sql", "DELETE FROM beds;\n\nPRAGMA foreign_keys = ON;\n");
+    assert!(rebuild.starts_with("garden/beds_places.sql:3: `PRAGMA` is refused"), "{rebuild}");
     let query = with("beds.sql", "SELECT 1;\n\nSELECT 2;\n");
     assert!(query.starts_with("garden/beds.sql:3: it has a second statement"), "{query}");
 }

@@ -105,7 +105,8 @@ impl Health {
     }
 }
 
-fn worse_keys(before: &ForeignKeyState, now: &ForeignKeyState) -> Option<String> {
+/// Says how the state of foreign keys is worse than before.
+pub fn worse_keys(before: &ForeignKeyState, now: &ForeignKeyState) -> Option<String> {
     match (before, now) {
         (ForeignKeyState::Violations(before), ForeignKeyState::Violations(now)) => {
             let is_worse = |(key, count): &(&String, &u64)| **count > before.get(*key).copied().unwrap_or(0);

@@ -17,16 +17,29 @@ const ARGUMENTS_MAX: usize = 90;
 /// Each row is the text that SQLite's `quote()` makes of its values, joined by `|`; the rows are sorted byte by byte
 /// and joined by line feeds. SQLite sorts them, on its disk if they are many.
 pub fn content_sha256(connection: &Connection, table: &str, columns: &[String]) -> rusqlite::Result<String> {
-    digest(connection, table, columns).map(|(sha256, _)| sha256)
+    digest(connection, "", &in_main(table), columns).map(|(sha256, _)| sha256)
 }
 
 /// Returns what a table is like; its length is left open.
 pub fn table_facts(connection: &Connection, table: &str, columns: Vec<String>) -> rusqlite::Result<TableFacts> {
-    let (content_sha256, rows) = digest(connection, table, &columns)?;
+    let (content_sha256, rows) = digest(connection, "", &in_main(table), &columns)?;
     Ok(TableFacts { columns, rows, content_sha256, bytes: None })
 }
 
-fn digest(connection: &Connection, table: &str, columns: &[String]) -> rusqlite::Result<(String, u64)> {
+/// Returns the SHA-256 of the rows of a query, made as that of a table, and how many they are.
+pub fn query_sha256(connection: &Connection, query: &str) -> rusqlite::Result<(String, u64)> {
+    let count = connection.prepare(query)?.column_count();
+    let columns: Vec<_> = (0..count).map(|at| format!("c{at}")).collect();
+    let with = format!("WITH haul_queried({}) AS ({query}) ", columns.join(", "));
+    digest(connection, &with, "haul_queried", &columns)
+}
+
+fn in_main(table: &str) -> String {
+    format!("main.{}", quoted(table))
+}
+
+/// Reads the columns from a table, or from what `with` declares.
+fn digest(connection: &Connection, with: &str, from: &str, columns: &[String]) -> rusqlite::Result<(String, u64)> {
     let encoding: String = connection.query_row("PRAGMA encoding", [], |row| row.get(0))?;
     let mut row_text = joined(columns);
     if encoding != "UTF-8" {
@@ -37,7 +50,7 @@ fn digest(connection: &Connection, table: &str, columns: &[String]) -> rusqlite:
         })?;
         row_text = format!("{UTF8}({row_text})");
     }
-    let sql = format!("SELECT {row_text} FROM main.{} ORDER BY 1", quoted(table));
+    let sql = format!("{with}SELECT {row_text} FROM {from} ORDER BY 1");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([])?;
     let (mut hasher, mut count) = (Sha256::new(), 0);
@@ -113,5 +126,18 @@ mod tests {
         let connection = database(&format!("CREATE TABLE t ({}); INSERT INTO t (c0) VALUES (1)", names.join(", ")));
         let text = format!("1{}", "|NULL".repeat(1199));
         assert_eq!(content_sha256(&connection, "t", &names).unwrap(), sha256(&text));
+    }
+
+    #[test]
+    fn a_query_has_the_digest_of_a_table_with_its_rows() {
+        let connection = database("CREATE TABLE a (x, y); INSERT INTO a VALUES (1, 'b'), (2, NULL), (1, 'b')");
+        let columns = ["x".to_owned(), "y".to_owned()];
+        let of_table = content_sha256(&connection, "a", &columns).unwrap();
+        let query = "WITH w AS (SELECT * FROM a) SELECT x AS z, y AS z FROM w ORDER BY 1 DESC";
+        assert_eq!(query_sha256(&connection, query).unwrap(), (of_table, 3));
+        assert_ne!(
+            query_sha256(&connection, "SELECT DISTINCT * FROM a").unwrap().0,
+            query_sha256(&connection, query).unwrap().0
+        );
     }
 }

@@ -14,6 +14,7 @@ use crate::upgrade::facts::failed;
 use crate::upgrade::freeze::start::mark_start;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::Plan;
+use crate::upgrade::rebuild;
 use crate::upgrade::schema::{self, SchemaDone};
 use crate::upgrade::values::Values;
 
@@ -60,8 +61,11 @@ impl Work<'_> {
             let mut working = open_working(&path, self.plan.mode)?;
             mark_start(&working.connection, self.plan_digest).map_err(failed(&path))?;
             let stop = self.control.stop;
-            let done: SchemaDone =
+            let mut done: SchemaDone =
                 schema::apply(&mut working.connection, self.definition, &planned.member, &planned.steps, stop)?;
+            let rebuilt =
+                rebuild::apply(&mut working.connection, self.definition, &planned.member, &planned.steps, stop)?;
+            done.groups.extend(rebuilt);
             working.finish()?;
             all.push(Of { file: &planned.member.key, done });
         }

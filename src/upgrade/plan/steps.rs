@@ -7,13 +7,14 @@ use crate::migration::{Error, exit};
 use crate::upgrade::backfill;
 use crate::upgrade::definition::Definition;
 use crate::upgrade::facts::failed_on_copy;
+use crate::upgrade::rebuild;
 use crate::upgrade::schema::{Decision, GroupActions, ObjectKind, group_actions, state, tracking};
 use crate::upgrade::set::Member;
 
 /// What has to be done in a database.
 #[derive(Default)]
 pub(super) struct Steps {
-    /// The groups and then the backfills, in order.
+    /// The groups, then the rebuilds, then the backfills, in order.
     pub steps: Vec<PlannedStep>,
     /// The columns that the groups add, as pairs of table and column, whether they are there or not.
     pub added_columns: Vec<(String, String)>,
@@ -41,6 +42,7 @@ pub(super) fn find_steps(connection: &Connection, definition: &Definition, membe
     } else {
         let applied = tracking::applied(connection).map_err(&wrap)?;
         found.steps.extend(groups.iter().map(|group| planned(group, state(applied.get(&group.name), &group.sha256))));
+        found.steps.extend(rebuild::step_states(connection, definition, member, &[])?);
         found.steps.extend(backfill::step_states(connection, definition, member)?);
     }
     for action in groups.iter().flat_map(|group| &group.actions) {

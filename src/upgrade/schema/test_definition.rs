@@ -25,6 +25,7 @@ pub fn definition() -> Definition {
         to: "2".into(),
         tiers: vec![Tier { name: "t".into(), optional: false, shapes: vec![shape] }],
         groups: Vec::new(),
+        rebuilds: Vec::new(),
         views: Vec::new(),
         measures: Vec::new(),
         backfills: Vec::new(),

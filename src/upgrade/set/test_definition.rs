@@ -28,6 +28,7 @@ pub fn definition() -> Definition {
             Tier { name: "two".into(), optional: true, shapes: items },
         ],
         groups: Vec::new(),
+        rebuilds: Vec::new(),
         views: Vec::new(),
         measures: Vec::new(),
         backfills: Vec::new(),

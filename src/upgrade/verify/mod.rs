@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Verification`] | checks, checklist and criteria, each with its figure |
 //! | `subject` | what is verified |
-//! | `plan_check`, `objects`, `old_data`, `new_data`, `records`, `integrity`, `speed`, `operation` | the checks |
+//! | `plan_check`, `objects`, `old_data`, `rebuilds`, `new_data`, `records`, `integrity`, `speed`, `operation` | the checks |
 //! | `run` | all of them |
 
 mod integrity;
@@ -13,6 +13,7 @@ mod objects;
 mod old_data;
 mod operation;
 mod plan_check;
+mod rebuilds;
 mod records;
 mod result;
 mod run;

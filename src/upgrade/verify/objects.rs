@@ -6,6 +6,7 @@ use super::result::{CheckResult, Findings};
 use super::subject::{Opened, Subject};
 use crate::migration::Error;
 use crate::upgrade::facts::tables;
+use crate::upgrade::rebuild::planned;
 use crate::upgrade::schema::{Decision, ObjectKind, group_actions, tracking};
 
 /// Checks the objects.
@@ -32,6 +33,10 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult,
                 _ => {}
             }
             known.insert(action.head.name.to_ascii_lowercase());
+        }
+        let rebuilds = planned(&file.connection, subject.definition, &file.plan.member, &file.plan.steps);
+        for rebuild in rebuilds.map_err(|error| file.error("rebuilds", error))? {
+            known.extend(rebuild.rebuild.tables.iter().map(|table| table.to_ascii_lowercase()));
         }
         let problem = tracking::problem(&file.connection).map_err(|error| file.error("", error))?;
         problem.into_iter().for_each(|problem| findings.fault(file.file(), problem));

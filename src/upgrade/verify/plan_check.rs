@@ -5,6 +5,7 @@ use super::subject::{Opened, Subject};
 use crate::migration::Error;
 use crate::upgrade::backfill;
 use crate::upgrade::plan::{PlannedStep, StepState};
+use crate::upgrade::rebuild;
 use crate::upgrade::schema::step_states;
 
 /// Checks that nothing has drifted since the plan was made.
@@ -33,6 +34,7 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult,
 
 fn steps(subject: &Subject<'_>, file: &Opened<'_>) -> Result<Vec<PlannedStep>, Error> {
     let mut steps = step_states(&file.connection, subject.definition, &file.plan.member)?;
+    steps.extend(rebuild::step_states(&file.connection, subject.definition, &file.plan.member, &file.plan.steps)?);
     steps.extend(backfill::step_states(&file.connection, subject.definition, &file.plan.member)?);
     Ok(steps)
 }

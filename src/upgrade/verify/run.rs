@@ -2,7 +2,7 @@
 
 use super::result::Verification;
 use super::subject::Subject;
-use super::{integrity, new_data, objects, old_data, operation, plan_check, records, speed};
+use super::{integrity, new_data, objects, old_data, operation, plan_check, rebuilds, records, speed};
 use crate::migration::Error;
 use crate::upgrade::backfill::SetFacts;
 
@@ -17,6 +17,7 @@ pub fn verify(subject: &Subject<'_>) -> Result<Verification, Error> {
         plan_check::check(subject, &files)?,
         objects::check(subject, &files)?,
         old_data::check(subject, &files)?,
+        rebuilds::check(subject, &files)?,
         new_data,
         records::check(subject, &files)?,
         integrity,
