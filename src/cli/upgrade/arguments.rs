@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::arguments::check_exists;
+use crate::cli::arguments::{check_exists, check_file};
 use crate::durable::{RealDisk, parent_of, read_file};
 use crate::migration::Error;
 use crate::upgrade::definition::{Definition, UPGRADE_FILE};
@@ -192,11 +192,14 @@ impl RulesArgs {
         let named = self.input.iter().map(|Pair(name, path)| (name.clone(), PathBuf::from(path)));
         let mut inputs = BTreeMap::new();
         for (name, path) in plugins.chain(named) {
-            if !definition.inputs.iter().any(|input| input.name == name) {
+            let Some(input) = definition.inputs.iter().find(|input| input.name == name) else {
                 return Err(unknown("input", &name, definition.inputs.iter().map(|input| &input.name)));
-            }
+            };
+            check_file(&path, "name the file of the list")?;
             let bytes = read_file(&RealDisk, &path, INPUT_BYTES_MAX)?;
             let text = String::from_utf8(bytes).map_err(|_| not_text(&path))?;
+            // What is unusual and accepted stands in the plan.
+            input.check(&path.display().to_string(), &text)?;
             inputs.insert(name, text);
         }
         Ok(inputs)

@@ -9,6 +9,7 @@ use crate::upgrade::configuration::ConfigurationChange;
 use crate::upgrade::flags::FlagsEnd;
 use crate::upgrade::phases::UpgradeEnd;
 use crate::upgrade::plan::{MemberPlan, Plan, StepState};
+use crate::upgrade::verify::CheckResult;
 
 /// Says a plan in a few lines, before a run.
 pub fn say_plan(watch: &Watch, plan: &Plan) {
@@ -65,6 +66,23 @@ pub fn render_end(table: &mut Table, end: &UpgradeEnd) {
     table.row("run", &end.run_id);
     table.row("stage", end.stage);
     table.row("databases", end.details.databases.join(", "));
+    if let Some(found) = &end.details.verification {
+        render_checks(table, "checks", &found.checks);
+        render_checks(table, "checklist", &found.checklist);
+        render_checks(table, "criteria", &found.criteria);
+    }
+}
+
+fn render_checks(table: &mut Table, title: &str, checks: &[CheckResult]) {
+    if checks.is_empty() {
+        return;
+    }
+    table.line(title);
+    table.nested(|table| {
+        for check in checks {
+            table.item(if check.passed { "yes" } else { "no" }, &check.name, &check.figure);
+        }
+    });
 }
 
 /// Writes which flags are set.

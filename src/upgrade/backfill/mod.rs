@@ -19,6 +19,7 @@ mod tests;
 mod working;
 
 pub use batches::{BatchDone, Limits};
+pub use given::give;
 pub use measure::measure;
 pub use run::{BackfillDone, run};
 pub use set_facts::{FileFacts, MeasureValue, SetFacts};

@@ -1,5 +1,7 @@
 //! What backfills know of the whole set.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::upgrade::facts::{Baseline, ForeignKeyState, FtsState};
@@ -40,7 +42,20 @@ pub struct FileFacts {
 impl FileFacts {
     /// Returns what a baseline says of a database.
     pub fn of(member: &Member, baseline: &Baseline) -> Self {
-        let foreign_key_findings = match &baseline.foreign_keys {
+        let pages = (baseline.pages, baseline.free_pages);
+        Self::new(member, pages, baseline.is_whole(), &baseline.foreign_keys, &baseline.fts)
+    }
+
+    /// Returns the same of figures: all pages and those that hold nothing, whether the database is whole, keys, full-text
+    /// indexes.
+    pub fn new(
+        member: &Member,
+        (pages, free_pages): (u64, u64),
+        integrity_ok: bool,
+        foreign_keys: &ForeignKeyState,
+        fts: &BTreeMap<String, FtsState>,
+    ) -> Self {
+        let foreign_key_findings = match foreign_keys {
             ForeignKeyState::Violations(violations) => violations.values().sum(),
             ForeignKeyState::Mismatch(_) => 1,
         };
@@ -50,11 +65,11 @@ impl FileFacts {
             tier: member.tier.clone(),
             shape: member.shape.clone(),
             is_primary: member.is_primary,
-            pages: baseline.pages,
-            free_pages: baseline.free_pages,
-            integrity_ok: baseline.is_whole(),
+            pages,
+            free_pages,
+            integrity_ok,
             foreign_key_findings,
-            fts_inconsistent: baseline.fts.values().filter(is_stale).count() as u64,
+            fts_inconsistent: fts.values().filter(is_stale).count() as u64,
         }
     }
 }

@@ -9,8 +9,9 @@ use crate::db::sqlite::errors::engine_error;
 use crate::migration::Error;
 use crate::upgrade::plan::Mode;
 
-/// Pages that SQLite keeps in memory, as it counts them: a negative number of KiB.
-const CACHE_KIB: i64 = -32 * 1024;
+/// Pages that SQLite keeps in memory, as it counts them: a negative number of KiB. Each sort of a query may take as much
+/// again, and the rows of a backfill may need several.
+const CACHE_KIB: i64 = -8 * 1024;
 
 /// A database that phases 2 to 4 work on.
 pub struct Working {

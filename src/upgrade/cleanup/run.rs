@@ -177,7 +177,7 @@ impl Cleaning<'_> {
         secret: &[String],
     ) -> Result<(), Error> {
         let mut statement = self.wrap(self.connection.prepare(sql))?;
-        let columns: Vec<_> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<_> = statement.column_names().map(str::to_owned).collect();
         let mut rows = self.wrap(statement.query([]))?;
         while let Some(row) = self.wrap(rows.next())? {
             writer.row(kind, row, &columns, secret)?;

@@ -103,7 +103,7 @@ fn digest(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::durable::RealDisk;
-    use crate::migration::test_disk::{bytes_of, crash_faults, disk, put};
+    use crate::migration::test_disk::{bytes_of, crash_faults, disk};
 
     const OLD: &[u8] = b"{\"brain\": {\"path\": \"/b\"}}";
 
@@ -134,7 +134,7 @@ mod tests {
     fn a_crash_leaves_a_file_whose_old_bytes_are_known() {
         let (path, backups) = (Path::new("/run/app.json"), Path::new("/run/backups"));
         let disk = disk();
-        put(&disk, path, OLD);
+        replace_file(&disk, path, OLD).unwrap();
         let before = disk.operations();
         apply(&disk, &rules(), path, backups).unwrap();
         let new = bytes_of(&disk, path);

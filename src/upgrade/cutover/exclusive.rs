@@ -10,8 +10,8 @@ use crate::db::sqlite::connect;
 use crate::db::sqlite::errors::engine_error;
 use crate::migration::Error;
 
-/// A database that no other connection can read or write. When it drops, it leaves all side files alone: by then they may
-/// be those of the file that has the name.
+/// A database that no other connection can read or write. When it drops, it leaves all side files alone: by then they
+/// may be those of the file that has the name.
 #[derive(Debug)]
 pub struct Exclusive {
     connection: Connection,
@@ -28,7 +28,7 @@ impl Exclusive {
         let locked = || {
             connection.busy_timeout(limit)?;
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            // In this mode the lock of the first transaction is kept, and with a write-ahead log it keeps readers out, too.
+            // In this mode the lock of the first transaction is kept; with a write-ahead log it keeps readers out, too.
             connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
             connection.execute_batch("BEGIN EXCLUSIVE; COMMIT")
         };
@@ -94,6 +94,7 @@ pub fn in_use(path: &Path, phase: &str, next: &str, source: Option<rusqlite::Err
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests lay out files")]
 mod tests {
     use std::fs;
 

@@ -5,3 +5,5 @@ pub mod opened;
 pub mod set;
 pub mod side_files;
 pub mod switch;
+#[cfg(test)]
+mod switch_tests;

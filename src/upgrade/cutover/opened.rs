@@ -60,6 +60,7 @@ fn name_of(pid: u32) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests lay out files")]
 mod tests {
     use std::process::{Command, Stdio};
 

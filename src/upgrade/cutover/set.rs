@@ -32,8 +32,8 @@ pub struct SetSwitch<'a> {
 }
 
 impl SetSwitch<'_> {
-    /// Replaces all files, or none. `store` makes the intent durable. A process that opens a database in the very moment
-    /// is named in a note.
+    /// Replaces all files, or none. `store` makes the intent durable. A process that opens a database in that moment is
+    /// named in a note.
     ///
     /// # Errors
     /// Nothing is switched if it is not [`Error::State`]; that one says how a mixture is brought to an end.
@@ -66,14 +66,7 @@ impl SetSwitch<'_> {
     fn carry_out(&self, switch: Switch, (held, locked_at): Locked, store: &mut Store<'_>) -> Result<Switched, Error> {
         let files = switch.files.clone();
         let kept: Vec<PathBuf> = files.iter().map(|file| file.kept.clone()).collect();
-        let first = switch.files.first().map(|file| file.live.clone()).unwrap_or_default();
-        let switched = switch.carry_out(self.disk, store).map_err(|error| Error::State {
-            path: first,
-            what: format!("{}: the switch of the databases has stopped half way: {error}", self.phase),
-            next: format!("mend what it names, then run `{}` again: it goes on from there", self.command),
-            damaged: true,
-            source: Some(Box::new(error)),
-        })?;
+        let switched = switch.carry_out(self.disk, store).map_err(|error| self.half_way(&files, error))?;
         if matches!(switched, Switched::New) {
             for opened in others(&kept) {
                 let of = files.iter().find(|file| file.kept == opened.path);
@@ -85,6 +78,19 @@ impl SetSwitch<'_> {
         drop(held);
         self.control.note(format!("the databases were locked for {} ms", locked_at.elapsed().as_millis()));
         Ok(switched)
+    }
+
+    /// Returns the error of a switch that has ended with a mixture; the error itself if no file is switched.
+    fn half_way(&self, files: &[Replacement], error: Error) -> Error {
+        let is_switched = |file: &&Replacement| !self.disk.kind(&file.new).is_ok_and(|kind| kind.is_some());
+        let Some(file) = files.iter().find(is_switched) else { return error };
+        Error::State {
+            path: file.live.clone(),
+            what: format!("{}: the switch of the databases has stopped half way: {error}", self.phase),
+            next: format!("mend what it names, then run `{}` again: it goes on from there", self.command),
+            damaged: true,
+            source: Some(Box::new(error)),
+        }
     }
 
     /// Locks the databases, and makes sure that nobody else has them open and that they may be replaced.

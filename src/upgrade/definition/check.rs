@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::checklist::CHECKS;
 use super::lines::Lines;
 use super::model::Definition;
 use super::operation::Flag;
@@ -28,6 +29,7 @@ pub fn check(definition: &Definition, lines: &Lines) -> Result<(), Fault> {
     checker.backfills()?;
     checker.limits()?;
     checker.flags()?;
+    checker.checklists()?;
     checker.retention()?;
     checker.top()
 }
@@ -40,6 +42,27 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn fault<T>(&self, key: &str, index: usize, what: impl Into<String>) -> Result<T, Fault> {
         Err((self.lines.item(key, index), what.into()))
+    }
+
+    /// Each line of a checklist is answered by something that there is.
+    fn checklists(&self) -> Result<(), Fault> {
+        let all = self.definition;
+        let is_known = |proof: &String| {
+            CHECKS.contains(&proof.as_str()) || all.expectations.iter().any(|expectation| expectation.name == *proof)
+        };
+        for (key, items) in [("checklist", &all.checklist), ("criterion", &all.criteria)] {
+            for (index, item) in items.iter().enumerate() {
+                if let Some(unknown) = item.proof.iter().find(|proof| !is_known(proof)) {
+                    let known = CHECKS.join(", ");
+                    let what = format!("`{unknown}` is neither an expectation nor one of the checks {known}");
+                    return self.fault(key, index, what);
+                }
+                if item.proof.is_empty() {
+                    return self.fault(key, index, format!("nothing answers `{}`", item.title));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Names are unique in their list, and plain: they stand in files and in SQL.

@@ -72,7 +72,7 @@ impl<'a> SourceFiles<'a> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && name != UPGRADE_FILE => return Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let what = format!("{}: there is no {UPGRADE_FILE}", self.place);
-                let next = "name the directory of an upgrade, or leave --definition out for CORTEX 1.0 to 2.0".into();
+                let next = "name the directory of an upgrade, or leave --upgrade out for CORTEX 1.0 to 2.0".into();
                 return Err(Error::Usage { what, next });
             }
             file => file.map_err(wrap)?,

@@ -1,6 +1,7 @@
 //! What an upgrade is, as data: `upgrade.toml` and the SQL files next to it (docs/formats.md, "upgrade.toml").
 
 mod check;
+mod checklist;
 mod file;
 mod input;
 mod lines;
@@ -14,6 +15,7 @@ mod script;
 mod scripts;
 mod tiers;
 
+pub use checklist::ChecklistItem;
 pub use file::UPGRADE_FILE;
 pub use model::Definition;
 pub use operation::{Configuration, Flag, Input, Metric, Monitor, Retention};

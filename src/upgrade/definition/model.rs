@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::checklist::ChecklistItem;
 use super::operation::{Configuration, Flag, Input, Monitor, Retention};
 use super::queries::{Backfill, Expectation, Measure, TimedQuery, View};
 use super::rebuild::Rebuild;
@@ -41,6 +42,12 @@ pub struct Definition {
     /// What must be true after the backfill.
     #[serde(rename = "expectation", default)]
     pub expectations: Vec<Expectation>,
+    /// A checklist that `verify` and `run` print.
+    #[serde(default)]
+    pub checklist: Vec<ChecklistItem>,
+    /// Criteria of success; haul's own if there are none.
+    #[serde(rename = "criterion", default)]
+    pub criteria: Vec<ChecklistItem>,
     /// Queries that must not become slow.
     #[serde(rename = "query", default)]
     pub queries: Vec<TimedQuery>,

@@ -105,6 +105,9 @@ pub struct Expectation {
     /// The largest value that is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<i64>,
+    /// True if it is reported and does not fail the phase.
+    #[serde(default)]
+    pub advisory: bool,
 }
 
 /// A query that must not become slow.

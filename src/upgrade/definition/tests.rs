@@ -47,7 +47,7 @@ tier = "plants"
 shapes = ["new"]
 with-tables = ["paths"]
 tables = ["beds"]
-gone = ["beds.code", "beds_by_code"]
+gone = ["beds.name", "beds_by_name"]
 file = "beds_places.sql"
 same = [{ name = "beds", before = "SELECT id FROM beds", after = "SELECT id FROM beds;" }]
 
@@ -262,4 +262,19 @@ fn faults_of_scripts_name_their_lines() {
     assert!(rebuild.starts_with("garden/beds_places.sql:3: `PRAGMA` is refused"), "{rebuild}");
     let query = with("beds.sql", "SELECT 1;\n\nSELECT 2;\n");
     assert!(query.starts_with("garden/beds.sql:3: it has a second statement"), "{query}");
+}
+
+/// The keys in the examples of docs/formats.md are those that are read.
+#[test]
+fn the_examples_of_the_document_are_of_this_form() {
+    let document = include_str!("../../../docs/formats.md");
+    let (_, section) = document.split_once("\n## `upgrade.toml`\n").expect("the section");
+    let examples: String = section.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let definition: Definition = toml::from_str(&examples).expect("examples");
+    let counts = [definition.tiers.len(), definition.backfills.len(), definition.retention.len()];
+    assert_eq!(counts, [1, 1, 1]);
+    let keys = GOOD.lines().filter_map(|line| line.split_once(" = ")).map(|(key, _)| key.trim_matches('"'));
+    for key in keys.filter(|key| !["limit", "name"].contains(key)) {
+        assert!(section.contains(&format!("`{key}`")), "{key} is not described");
+    }
 }

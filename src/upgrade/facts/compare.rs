@@ -1,6 +1,6 @@
 //! Compares a database with its baseline.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::Connection;
 
@@ -57,21 +57,51 @@ impl Baseline {
     /// Says what is worse than in this baseline: integrity, foreign keys, full-text indexes. The connection must be one
     /// that may write.
     pub fn worse_state(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
+        Ok(self.worse_than(&Health::read(connection)?))
+    }
+
+    /// Says what is worse than in this baseline.
+    pub fn worse_than(&self, now: &Health) -> Vec<String> {
         let mut found = Vec::new();
-        let integrity = integrity(connection)?;
-        if integrity != self.integrity && integrity != ["ok"] {
-            found.push(format!("integrity_check: {}", integrity.join("; ")));
+        if now.integrity != self.integrity && !now.is_whole() {
+            found.push(format!("integrity_check: {}", now.integrity.join("; ")));
         }
-        found.extend(worse_keys(&self.foreign_keys, &foreign_key_state(connection)?));
-        let now = fts_state(connection)?;
+        found.extend(worse_keys(&self.foreign_keys, &now.foreign_keys));
         for (name, _) in self.fts.iter().filter(|(_, state)| **state == FtsState::Consistent) {
-            match now.get(name) {
+            match now.fts.get(name) {
                 Some(FtsState::Consistent) => {}
                 Some(FtsState::Inconsistent(error)) => found.push(format!("full-text index {name}: {error}")),
                 None => found.push(format!("full-text index {name} is gone")),
             }
         }
-        Ok(found)
+        found
+    }
+}
+
+/// What is wrong with a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// The rows of `PRAGMA integrity_check`: `["ok"]`, or what is wrong.
+    pub integrity: Vec<String>,
+    /// What `PRAGMA foreign_key_check` says.
+    pub foreign_keys: ForeignKeyState,
+    /// State of each full-text index, by name.
+    pub fts: BTreeMap<String, FtsState>,
+}
+
+impl Health {
+    /// Looks at a database. If it has full-text indexes, the connection must be one that may write.
+    pub fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            integrity: integrity(connection)?,
+            foreign_keys: foreign_key_state(connection)?,
+            fts: fts_state(connection)?,
+        })
+    }
+
+    /// True if the check of the whole database has found nothing.
+    pub fn is_whole(&self) -> bool {
+        self.integrity == ["ok"]
     }
 }
 

@@ -30,7 +30,7 @@ pub fn side_files(path: &Path) -> Vec<&'static str> {
     SIDE_FILES.into_iter().filter(|ending| side_file(path, ending).symlink_metadata().is_ok()).collect()
 }
 
-/// A database file and its write-ahead log, as far as can be told without reading them.
+/// A database file and its write-ahead log, as far as can be known without reading them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, bincode::Encode, bincode::Decode)]
 pub struct FileState {
     /// Length of the file.

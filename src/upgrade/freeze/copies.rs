@@ -85,6 +85,7 @@ pub fn file_sha256(disk: &dyn Disk, path: &Path, stop: &StopToken) -> Result<Fil
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests lay out files")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

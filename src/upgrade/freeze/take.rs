@@ -12,7 +12,7 @@ use super::writers::Writers;
 use crate::db::sqlite::connect;
 use crate::durable::{Attributes, Disk, copy_file, parent_of, remove_tree};
 use crate::migration::{Error, check_stop, shell_word};
-use crate::pipeline::StopToken;
+use crate::pipeline::Control;
 use crate::upgrade::cutover::side_files;
 use crate::upgrade::facts::{FileState, Snapshot, columns, failed, schema_sha256};
 use crate::upgrade::flags::FlagFile;
@@ -43,8 +43,8 @@ pub struct Freeze<'a> {
     pub writer_wait: Duration,
     /// The directory of the set, for messages.
     pub directory: &'a Path,
-    /// Asks for an early end.
-    pub stop: &'a StopToken,
+    /// Stop and notes.
+    pub control: &'a Control<'a>,
     /// Runs the commands of the operator.
     pub hook: &'a dyn Fn(HookTime) -> Result<(), Error>,
 }
@@ -59,7 +59,9 @@ impl Freeze<'_> {
             Ok(done) => Ok(done),
             Err(error) => {
                 // The first error is the one to report; a copy that stays is replaced by the next attempt.
-                let _ = self.undo();
+                if let Err(also) = self.undo() {
+                    self.control.note(format!("{PHASE}: writes are still frozen, and copies may be left: {also}"));
+                }
                 Err(error)
             }
         }
@@ -86,7 +88,7 @@ impl Freeze<'_> {
         let writers = Writers::hold(paths, self.writer_wait, PHASE, &self.command())?;
         let mut snapshot = SetSnapshot::new(self.run_id, self.plan_digest.to_owned());
         for member in members {
-            check_stop(self.stop)?;
+            check_stop(self.control.stop)?;
             snapshot.databases.push(self.database(member)?);
         }
         if self.plan.mode == Mode::Staged {
@@ -104,9 +106,9 @@ impl Freeze<'_> {
     fn database(&self, planned: &MemberPlan) -> Result<DatabaseSnapshot, Error> {
         let Member { key, path, .. } = &planned.member;
         let backup = self.layout.backup(self.run_id, &planned.member);
-        back_up(self.disk, path, &backup, &self.command(), self.stop)?;
-        let digest = file_sha256(self.disk, &backup, self.stop)?;
-        let copy = Snapshot::take(&backup, self.stop)?;
+        back_up(self.disk, path, &backup, &self.command(), self.control.stop)?;
+        let digest = file_sha256(self.disk, &backup, self.control.stop)?;
+        let copy = Snapshot::take(&backup, self.control.stop)?;
         side_files::remove(self.disk, &backup)?;
         let schema_sha256 = schema_sha256(copy.connection()).map_err(failed(&backup))?;
         let baseline = measure(&copy, self.values, &planned.baseline)?;
@@ -130,13 +132,14 @@ impl Freeze<'_> {
         })
     }
 
-    /// Makes the copy that the next phases work on. It has the bytes of the backup, so the checks of the backup hold for it.
+    /// Makes the copy that the next phases work on. It has the bytes of the backup, so what was checked of that is true of
+    /// both.
     fn stage(&self, of: &DatabaseSnapshot, member: &Member) -> Result<(), Error> {
         let (backup, staged) = (self.layout.backup(self.run_id, member), self.layout.staged(member));
         crate::durable::create_directory_durable(self.disk, parent_of(&staged))?;
         side_files::remove(self.disk, &staged)?;
-        copy_file(self.disk, &backup, &staged, Attributes::Of(&backup), &|| self.stop.is_requested())?;
-        let copied = file_sha256(self.disk, &staged, self.stop)?;
+        copy_file(self.disk, &backup, &staged, Attributes::Of(&backup), &|| self.control.stop.is_requested())?;
+        let copied = file_sha256(self.disk, &staged, self.control.stop)?;
         if copied.sha256 != of.sha256 {
             return Err(Error::Verification {
                 what: format!("{PHASE}: {}: the staging copy is not equal to the backup", staged.display()),
@@ -155,7 +158,7 @@ pub fn unfreeze(disk: &dyn Disk, layout: &Layout) -> Result<(), Error> {
     FlagFile::freeze(disk, &layout.flags(), false)
 }
 
-/// Measures what a private copy holds, over the columns that `reference` knows: others were added by an earlier attempt.
+/// Measures what a private copy holds, over the columns that `reference` knows: an earlier attempt has added the others.
 pub fn measure(copy: &Snapshot, values: &Values, reference: &Baseline) -> Result<Baseline, Error> {
     let connection = copy.connection();
     register(connection, values)?;

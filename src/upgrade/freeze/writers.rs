@@ -16,8 +16,8 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Waits for the writers of each database, moves what is in its write-ahead log into the file as far as readers let it,
-    /// and keeps others from writing from then on. A transaction that a killed writer has left is rolled back.
+    /// Waits for the writers of each database, moves what is in its write-ahead log into the file as far as readers let
+    /// it, and keeps others from writing from then on. A transaction that a killed writer has left is rolled back.
     ///
     /// # Errors
     /// A temporary one if a writer does not end within `limit`; then nothing is held. `next` is the command to repeat.

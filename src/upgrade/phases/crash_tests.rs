@@ -1,8 +1,9 @@
 //! Upgrades and rollbacks that end in the middle, at each change that haul itself makes to the disk.
 
 use super::dying_disk::{Life, dying};
-use super::run::{Goal, run};
+use super::run::run;
 use super::scene::Scene;
+use super::state::Goal;
 use super::status::status;
 use crate::durable::RealDisk;
 use crate::migration::{Error, Stage};
@@ -22,7 +23,10 @@ fn with_control<T>(work: impl FnOnce(&Control<'_>) -> T) -> T {
 fn run_until_dead(scene: &Scene, changes: usize) -> bool {
     let life = Life::of(changes as i64);
     let result = with_control(|control| run(&dying(scene.disk(), &life), &scene.request, Goal::Switched, control));
-    assert!(result.is_ok() || life.left() < 0, "{:?}", result.err());
+    assert!(result.is_ok() || life.left() < 0, "{:?}", result.as_ref().err());
+    let says_half_way = result.is_err_and(|error| error.to_string().contains("half way"));
+    let now = status(&RealDisk, &Layout::of(&scene.request.directory)).unwrap();
+    assert!(!says_half_way || now.is_switch_interrupted());
     life.left() < 0
 }
 
@@ -48,7 +52,7 @@ fn check_no_mixture(scene: &Scene, context: &str) {
 
 #[test]
 fn an_upgrade_that_dies_is_completed() {
-    for make in [Scene::new, Scene::in_place] {
+    for make in [Scene::staged, Scene::in_place] {
         for changes in (0..).step_by(STRIDE) {
             let scene = make();
             let context = format!("{:?} after {changes} changes", scene.request.mode);
@@ -66,8 +70,8 @@ fn an_upgrade_that_dies_is_completed() {
 }
 
 #[test]
-fn an_upgrade_that_dies_is_taken_back() {
-    for make in [Scene::new, Scene::in_place] {
+fn an_upgrade_that_dies_is_rolled_back() {
+    for make in [Scene::staged, Scene::in_place] {
         for changes in (1..).step_by(STRIDE) {
             let scene = make();
             let context = format!("{:?} after {changes} changes", scene.request.mode);
@@ -89,7 +93,7 @@ fn an_upgrade_that_dies_is_taken_back() {
 #[test]
 fn a_rollback_that_dies_is_completed() {
     for changes in (0..).step_by(STRIDE) {
-        let scene = Scene::new();
+        let scene = Scene::staged();
         scene.run(Goal::Switched).unwrap();
         let life = Life::of(changes as i64);
         let result = with_control(|control| rollback(&dying(scene.disk(), &life), &scene.request, control));

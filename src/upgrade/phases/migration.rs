@@ -7,8 +7,7 @@ use serde_json::json;
 use super::assess::plan_of_new_run;
 use super::files::{command, digest_text, plan_of_run, replaced};
 use super::given;
-use super::run::Goal;
-use super::state::{CHECKPOINT_KIND, Counts, Phase, Progress, Purpose, RunState, UpgradeRules};
+use super::state::{CHECKPOINT_KIND, Counts, Goal, Phase, Progress, Purpose, RunState, UpgradeRules};
 use super::switch::Switcher;
 use super::verify::verify;
 use super::work::Work;
@@ -76,7 +75,7 @@ impl<'a> UpgradeMigration<'a> {
             values,
             writer_wait: self.request.lock_timeout,
             directory: self.directory(),
-            stop: cx.control.stop,
+            control: cx.control,
             hook: &|time| self.hook(time, Phase::Freeze, run_id, cx.control),
         }
         .run()?;

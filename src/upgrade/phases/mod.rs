@@ -21,6 +21,6 @@ mod work;
 
 pub use assess::refuse_blocked;
 pub use files::{command, plan_of_run};
-pub use run::{Goal, UpgradeDetails, UpgradeEnd, run};
-pub use state::{CHECKPOINT_KIND, Counts, Phase, Progress, Purpose, RunState, UpgradeRules};
+pub use run::{UpgradeDetails, UpgradeEnd, run};
+pub use state::{CHECKPOINT_KIND, Counts, Goal, Phase, Progress, Purpose, RunState, UpgradeRules};
 pub use status::{FinishedRun, RunDetails, UpgradeStatus, finished, status};

@@ -1,27 +1,22 @@
 //! Takes an upgrade through its phases.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::files::{command, plan_of_run};
 use super::migration::UpgradeMigration;
-use super::state::{Counts, Phase};
-use crate::durable::Disk;
+use super::state::{Counts, Goal, Phase};
+use crate::durable::{Disk, read_file};
 use crate::migration::{self, Error, session};
 use crate::pipeline::Control;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::Mode;
 use crate::upgrade::request::UpgradeRequest;
+use crate::upgrade::verify::Verification;
 
-/// How far an upgrade is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
-    /// Through one phase, if those before it are done.
-    Only(Phase),
-    /// Through all phases up to the switch, from wherever it stands.
-    Switched,
-}
+const VERIFICATION_BYTES_MAX: u64 = 16 << 20;
 
 /// How an upgrade ended without an error.
 pub type UpgradeEnd = migration::MigrationEnd<Counts, UpgradeDetails>;
@@ -37,6 +32,9 @@ pub struct UpgradeDetails {
     pub next_phase: Option<Phase>,
     /// The command that carries it out.
     pub next: Option<String>,
+    /// What phase 4 has found, if it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
 }
 
 /// Takes an upgrade towards `goal`: begins a run, or continues the one that has begun. A switch that was interrupted is
@@ -63,7 +61,21 @@ pub fn run(
         mode: plan.as_ref().map(|plan| plan.mode),
         databases: plan.iter().flat_map(|plan| &plan.members).map(|planned| planned.member.key.clone()).collect(),
         next_phase,
+        verification: match next_phase {
+            None | Some(Phase::Cutover) => verification(&**disk, &layout)?,
+            Some(_) => None,
+        },
         next: next_phase.map(|phase| command(&phase.to_string(), &request.directory)),
     };
     Ok(finished.with(details))
+}
+
+/// Reads what phase 4 has found.
+fn verification(disk: &dyn Disk, layout: &Layout) -> Result<Option<Verification>, Error> {
+    let bytes = match read_file(disk, &layout.artifact("verify"), VERIFICATION_BYTES_MAX) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    // It is there for people: a damaged one is no reason to fail.
+    Ok(serde_json::from_slice(&bytes).ok())
 }

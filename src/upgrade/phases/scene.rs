@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
-use super::run::{Goal, UpgradeEnd, run};
+use super::run::{UpgradeEnd, run};
+use super::state::Goal;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::{Error, RunOptions};
 use crate::pipeline::{Control, Silent, StopToken};
@@ -43,12 +44,16 @@ scripts = ["notes.sql"]
 name = "states"
 tier = "items"
 rows = [{ sql = "SELECT id AS item FROM items ORDER BY id" }]
-write = { sql = "UPDATE items SET state = 'old' WHERE state IS NULL AND id IN (SELECT item FROM haul_rows WHERE n > ?1 AND n <= ?2)" }
+[backfill.write]
+sql = """UPDATE items SET state = 'old'
+    WHERE state IS NULL AND id IN (SELECT item FROM haul_rows WHERE n > ?1 AND n <= ?2)"""
 [[backfill]]
 name = "tags"
 tier = "items"
 rows = [{ sql = "SELECT id AS item, title FROM items ORDER BY id" }]
-write = { sql = "INSERT INTO tags (item, tag) SELECT item, title FROM haul_rows AS r WHERE n > ?1 AND n <= ?2 AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.item = r.item)" }
+[backfill.write]
+sql = """INSERT INTO tags (item, tag) SELECT item, title FROM haul_rows AS r
+    WHERE n > ?1 AND n <= ?2 AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.item = r.item)"""
 "#;
 const ITEMS: &str = "-- tiers: items\nCREATE TABLE tags (id INTEGER PRIMARY KEY, item INTEGER NOT NULL, tag TEXT);\n\
                      CREATE INDEX tags_item ON tags (item);\nALTER TABLE items ADD COLUMN state TEXT;\n";
@@ -67,7 +72,7 @@ pub const ITEMS_DB: &str = "items.db";
 pub const NOTES_DB: &str = "notes.db";
 
 impl Scene {
-    pub fn new() -> Self {
+    pub fn staged() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let items = Connection::open(directory.path().join(ITEMS_DB)).unwrap();
         items
@@ -108,7 +113,7 @@ impl Scene {
     }
 
     pub fn in_place() -> Self {
-        let mut scene = Self::new();
+        let mut scene = Self::staged();
         scene.request.mode = Mode::InPlace;
         scene
     }

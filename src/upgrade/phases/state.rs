@@ -144,3 +144,12 @@ impl fmt::Display for Phase {
         })
     }
 }
+
+/// How far an upgrade is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Through one phase, if those before it are done.
+    Only(Phase),
+    /// Through all phases up to the switch, from wherever it stands.
+    Switched,
+}

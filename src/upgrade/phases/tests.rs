@@ -2,9 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::run::Goal;
 use super::scene::{ITEMS_DB, NOTES_DB, Scene};
-use super::state::Phase;
+use super::state::{Goal, Phase};
 use super::status::status;
 use crate::durable::RealDisk;
 use crate::migration::{Error, Stage};
@@ -15,7 +14,7 @@ const PHASES: [Phase; 5] = [Phase::Freeze, Phase::Schema, Phase::Backfill, Phase
 
 #[test]
 fn all_phases_at_once() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     let end = scene.run(Goal::Switched).unwrap();
     assert_eq!((end.stage, end.details.next_phase, end.counts.upgraded), (Stage::Published, None, 2));
     scene.check_upgraded();
@@ -26,7 +25,7 @@ fn all_phases_at_once() {
 
 #[test]
 fn one_phase_after_the_other_and_the_live_files_wait_for_the_last() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     for phase in PHASES {
         assert_eq!(scene.now(), scene.before, "before {phase}");
         let end = scene.run(Goal::Only(phase)).unwrap();
@@ -45,7 +44,7 @@ fn one_phase_after_the_other_and_the_live_files_wait_for_the_last() {
 
 #[test]
 fn a_phase_out_of_turn_is_refused() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     for phase in [Phase::Schema, Phase::Cutover] {
         let error = scene.run(Goal::Only(phase)).unwrap_err();
         assert_eq!(error.exit_code(), 2);
@@ -70,7 +69,7 @@ fn in_place_the_live_files_are_changed_and_a_backup_holds_what_they_were() {
 
 #[test]
 fn a_writer_that_does_not_end_stops_the_freeze_and_leaves_nothing() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     let writer = Connection::open(scene.path(ITEMS_DB)).unwrap();
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let error = scene.run(Goal::Only(Phase::Freeze)).unwrap_err();
@@ -90,7 +89,7 @@ fn rows_written_after_the_snapshot_keep_the_switch_from_happening() {
         (NOTES_DB, "INSERT INTO notes VALUES ('three')"),
         (NOTES_DB, "CREATE TABLE more (a)"),
     ] {
-        let scene = Scene::new();
+        let scene = Scene::staged();
         scene.run(Goal::Only(Phase::Freeze)).unwrap();
         scene.execute(name, sql);
         for phase in [Phase::Schema, Phase::Backfill, Phase::Verify] {
@@ -110,7 +109,7 @@ fn rows_written_after_the_snapshot_keep_the_switch_from_happening() {
 
 #[test]
 fn a_process_that_has_a_database_open_is_named_unless_the_switch_is_forced() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::staged();
     scene.run(Goal::Only(Phase::Freeze)).unwrap();
     for phase in [Phase::Schema, Phase::Backfill, Phase::Verify] {
         scene.run(Goal::Only(phase)).unwrap();
@@ -131,7 +130,7 @@ fn a_process_that_has_a_database_open_is_named_unless_the_switch_is_forced() {
 
 #[test]
 fn a_reader_in_this_process_keeps_the_switch_waiting() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     let reader = Connection::open(scene.path(ITEMS_DB)).unwrap();
     reader.execute_batch("BEGIN; SELECT * FROM items").unwrap();
     let error = scene.run(Goal::Switched).unwrap_err();
@@ -159,7 +158,7 @@ impl Observer for StopAt<'_> {
 
 #[test]
 fn a_run_that_is_stopped_anywhere_is_continued() {
-    for make in [Scene::new, Scene::in_place] {
+    for make in [Scene::staged, Scene::in_place] {
         let mut stages = std::collections::BTreeSet::new();
         for event in 0.. {
             let scene = make();
@@ -182,7 +181,7 @@ fn a_run_that_is_stopped_anywhere_is_continued() {
 /// A hook that fails while the databases are frozen, verified and so on stands for any failure of a phase.
 #[test]
 fn verification_that_fails_keeps_the_set_frozen_and_is_explained() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     for phase in [Phase::Freeze, Phase::Schema, Phase::Backfill] {
         scene.run(Goal::Only(phase)).unwrap();
     }
@@ -200,7 +199,7 @@ fn verification_that_fails_keeps_the_set_frozen_and_is_explained() {
 
 #[test]
 fn another_definition_does_not_continue_a_run() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::staged();
     scene.run(Goal::Only(Phase::Freeze)).unwrap();
     scene.request.definition.sha256 = "another".into();
     let error = scene.run(Goal::Switched).unwrap_err();
@@ -210,7 +209,7 @@ fn another_definition_does_not_continue_a_run() {
 
 #[test]
 fn a_plan_that_was_not_approved_does_not_begin() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::staged();
     scene.request.approved_plan = Some("0".repeat(64));
     let error = scene.run(Goal::Only(Phase::Freeze)).unwrap_err();
     assert_eq!(error.exit_code(), 2);

@@ -183,6 +183,7 @@ impl Export<'_, '_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests lay out files")]
 mod tests {
     use std::path::Path;
     use std::process::Command;
@@ -205,8 +206,10 @@ mod tests {
         CREATE TABLE added(id INTEGER PRIMARY KEY, secret TEXT, v); CREATE INDEX added_v ON added(v);
         INSERT INTO added VALUES (1, 'password', 'shown'); CREATE TABLE haul_steps(name);
         INSERT INTO haul_steps VALUES ('001');";
-    const WORK: &str = "UPDATE k SET v = 'A' WHERE id = 1; UPDATE k SET n = 1.0 WHERE id = 4; DELETE FROM k WHERE id = 2;
-        INSERT INTO k VALUES (9, 'line' || char(10) || 'it''s', x'00ff', NULL), (10, 'nul' || char(0) || 'end', 1.5, 'x');
+    const WORK: &str = "UPDATE k SET v = 'A' WHERE id = 1; UPDATE k SET n = 1.0 WHERE id = 4;
+        DELETE FROM k WHERE id = 2;
+        INSERT INTO k VALUES (9, 'line' || char(10) || 'it''s', x'00ff', NULL);
+        INSERT INTO k VALUES (10, 'nul' || char(0) || 'end', 1.5, 'x');
         DELETE FROM loose WHERE v = 'two'; INSERT INTO loose VALUES ('four');
         UPDATE pairs SET v = 7 WHERE a = 'x'; DELETE FROM pairs WHERE a = 'y';
         UPDATE t SET v = 3 WHERE key IS NULL;";
@@ -275,7 +278,8 @@ mod tests {
         ] {
             for (one, other) in [("main", "live"), ("live", "main")] {
                 let sql = format!(
-                    "SELECT count(*) FROM (SELECT {columns} FROM {one}.{table} EXCEPT SELECT {columns} FROM {other}.{table})"
+                    "SELECT count(*) FROM (SELECT {columns} FROM {one}.{table} \
+                     EXCEPT SELECT {columns} FROM {other}.{table})"
                 );
                 let count: i64 = restored.query_row(&sql, [], |row| row.get(0)).unwrap();
                 assert_eq!(count, 0, "{table}: in {one} and not in {other}");

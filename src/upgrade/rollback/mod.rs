@@ -6,6 +6,7 @@ mod restore;
 mod run;
 mod statements;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests lay out files")]
 mod tests;
 
 pub use divergence::TableDivergence;

@@ -1,7 +1,8 @@
-//! Copies of the backups beside the databases, proved to be what the snapshot says.
+//! Copies of the backups next to the databases, proved to be what the snapshot says.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::db::sqlite::connect;
 use crate::durable::{Attributes, Disk, copy_file, parent_of};
 use crate::migration::{Error, free_space_check};
 use crate::pipeline::StopToken;
@@ -62,7 +63,7 @@ impl Restore<'_> {
         Ok(())
     }
 
-    fn copy_and_check(&self, member: &Member, copy: &PathBuf) -> Result<(), Error> {
+    fn copy_and_check(&self, member: &Member, copy: &Path) -> Result<(), Error> {
         let of = self.of(member)?;
         let backup = self.layout.backup(self.run_id, member);
         side_files::remove(self.disk, copy)?;
@@ -84,6 +85,7 @@ impl Restore<'_> {
     pub fn check_live(&self, member: &Member) -> Result<(), Error> {
         let of = self.of(member)?;
         let live = Snapshot::take(&member.path, self.stop)?;
+        close_log(&member.path);
         match difference(&of.baseline, &measure(&live, self.values, &of.baseline)?) {
             None => Ok(()),
             Some(what) => Err(Error::Verification {
@@ -104,7 +106,15 @@ impl Restore<'_> {
     }
 }
 
-fn refused(backup: &std::path::Path, what: &str) -> Error {
+/// Lets SQLite remove the empty files that a reader of a database with a write-ahead log leaves next to it. It does so for
+/// the last connection that may write.
+fn close_log(database: &Path) {
+    if let Ok(connection) = connect::open_for_write(database) {
+        let _ = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
+    }
+}
+
+fn refused(backup: &Path, what: &str) -> Error {
     Error::Verification {
         what: format!("rollback: {}: {what}; no database was changed", backup.display()),
         next: "bring back the backup from a copy, then run the same command again".into(),

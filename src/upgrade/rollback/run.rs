@@ -39,11 +39,11 @@ const CLOCK_TICK: Duration = Duration::from_millis(20);
 /// How a rollback ended without an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RollbackEnd {
-    /// The run that was taken back.
+    /// The run that was rolled back.
     pub run_id: String,
     /// Where it stood.
     pub from: Stage,
-    /// True if it was taken back before.
+    /// True if it was rolled back before.
     pub already_rolled_back: bool,
     /// True if the databases were restored from their backups; false if they had not been changed yet.
     pub restored: bool,
@@ -57,8 +57,8 @@ pub struct RollbackEnd {
     pub rows_deleted: u64,
 }
 
-/// Takes the last upgrade back: before the switch its copies are removed; after it, and in place, every database is restored
-/// from its backup, all or none. Can be called again after it has succeeded or crashed.
+/// Takes the last upgrade back: before the switch its copies are removed; after it, and in place, every database is
+/// restored from its backup, all or none. Can be called again after it has succeeded or crashed.
 ///
 /// # Errors
 /// [`Error::Usage`] if no upgrade has begun; [`Error::Verification`] if a backup is not what the snapshot says.

@@ -94,7 +94,7 @@ impl TableShape {
         self.key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
-    /// Returns a condition that is true for rows of which a part of the key is unknown: `INSERT OR REPLACE` adds to them.
+    /// Returns a condition that is true for rows of which a part of the key is NULL: `INSERT OR REPLACE` adds to them.
     pub fn has_null_key(&self, alias: &str) -> String {
         let is_null = |name: &String| format!("{alias}.{} IS NULL", quoted(name));
         self.key.iter().map(is_null).collect::<Vec<_>>().join(" OR ")

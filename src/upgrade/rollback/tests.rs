@@ -25,7 +25,7 @@ fn check_restored(scene: &Scene, context: &str) {
 #[test]
 fn after_every_phase_each_database_is_what_it_was_and_a_new_run_begins() {
     let phases = [Phase::Freeze, Phase::Schema, Phase::Backfill, Phase::Verify, Phase::Cutover];
-    for make in [Scene::new, Scene::in_place] {
+    for make in [Scene::staged, Scene::in_place] {
         for last in phases {
             let scene = make();
             for phase in phases.into_iter().filter(|phase| *phase <= last) {
@@ -44,12 +44,13 @@ fn after_every_phase_each_database_is_what_it_was_and_a_new_run_begins() {
 
 #[test]
 fn rows_written_since_the_snapshot_are_exported_and_can_be_read_in() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     scene.run(Goal::Switched).unwrap();
     scene.execute(ITEMS_DB, "INSERT INTO items VALUES (9000, 'late', 'new'); DELETE FROM items WHERE id = 7");
     scene.execute(ITEMS_DB, "INSERT INTO tags VALUES (9000, 9000, 'late')");
     scene.execute(NOTES_DB, "INSERT INTO notes VALUES ('three')");
     let end = back(&scene).unwrap();
+    assert_eq!(scene.names(), [ITEMS_DB, "migration", NOTES_DB]);
     check_restored(&scene, "after work");
     let directory = end.exported_to.unwrap();
     // All rows of the new table, the row of the migrations table of each database, and what was written.
@@ -72,7 +73,7 @@ fn rows_written_since_the_snapshot_are_exported_and_can_be_read_in() {
 
 #[test]
 fn a_backup_that_has_changed_is_refused_and_nothing_is_changed() {
-    let scene = Scene::new();
+    let scene = Scene::staged();
     let end = scene.run(Goal::Switched).unwrap();
     let upgraded = scene.now();
     let backup = scene.path("migration/backups/pre-migration").join(end.run_id).join(ITEMS_DB);
@@ -89,7 +90,7 @@ fn a_backup_that_has_changed_is_refused_and_nothing_is_changed() {
 
 #[test]
 fn a_database_that_is_damaged_or_gone_is_restored_with_force() {
-    let mut scene = Scene::new();
+    let mut scene = Scene::staged();
     scene.run(Goal::Switched).unwrap();
     std::fs::write(scene.path(ITEMS_DB), "not a database at all, and not a short one either").unwrap();
     std::fs::remove_file(scene.path(NOTES_DB)).unwrap();
@@ -101,8 +102,8 @@ fn a_database_that_is_damaged_or_gone_is_restored_with_force() {
 }
 
 #[test]
-fn without_an_upgrade_there_is_nothing_to_take_back() {
-    let scene = Scene::new();
+fn without_an_upgrade_there_is_nothing_to_roll_back() {
+    let scene = Scene::staged();
     assert_eq!(back(&scene).unwrap_err().exit_code(), 2);
     assert!(!scene.path("migration").exists());
 }

@@ -18,6 +18,8 @@ pub fn definition() -> Definition {
         without_tables: Vec::new(),
     };
     Definition {
+        checklist: Vec::new(),
+        criteria: Vec::new(),
         name: "example".into(),
         from: "1".into(),
         to: "2".into(),

@@ -18,6 +18,8 @@ pub fn definition() -> Definition {
     let notes = vec![shape("A", "notes", &["id", "old"], &["new"], &[]), shape("B", "notes", &["id", "new"], &[], &[])];
     let items = vec![shape("items", "items", &[], &[], &["never"])];
     Definition {
+        checklist: Vec::new(),
+        criteria: Vec::new(),
         name: "notes-2".into(),
         from: "1".into(),
         to: "2".into(),

@@ -2,7 +2,7 @@
 //!
 //! | part | holds |
 //! |---|---|
-//! | [`Verification`] | the checks and the five criteria, each with its figure |
+//! | [`Verification`] | checks, checklist and criteria, each with its figure |
 //! | `subject` | what is verified |
 //! | `plan_check`, `objects`, `old_data`, `rebuilds`, `new_data`, `records`, `integrity`, `speed`, `operation` | the checks |
 //! | `run` | all of them |

@@ -1,14 +1,15 @@
 //! What verification has found.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::migration::Error;
+use crate::upgrade::definition::{ChecklistItem, Definition};
 
 /// How many details a message shows.
 const DETAILS_SHOWN_MAX: usize = 3;
 
 /// A check, with its figure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckResult {
     /// What is checked: `schema`, `old data`.
     pub name: String,
@@ -21,17 +22,21 @@ pub struct CheckResult {
 }
 
 /// What verification has found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// True if all checks passed.
     pub passed: bool,
     /// The checks.
     pub checks: Vec<CheckResult>,
-    /// The five criteria of success, which the checks answer.
+    /// Each expectation of the definition.
+    pub expectations: Vec<CheckResult>,
+    /// The checklist of the definition, answered by checks and expectations.
+    pub checklist: Vec<CheckResult>,
+    /// The criteria of success, answered in the same way.
     pub criteria: Vec<CheckResult>,
 }
 
-/// The criteria, each with the checks that answer it.
+/// The criteria of an upgrade that has none of its own, each with the checks that answer it.
 const CRITERIA: [(&str, &[&str]); 5] = [
     ("no old row is lost or changed", &["old data", "rebuilds"]),
     ("every new object is there as planned", &["plan", "schema", "records"]),
@@ -42,9 +47,20 @@ const CRITERIA: [(&str, &[&str]); 5] = [
 
 impl Verification {
     /// Returns what these checks have found together.
-    pub fn of(checks: Vec<CheckResult>) -> Self {
-        let criteria = CRITERIA.iter().map(|(name, answers)| criterion(name, answers, &checks)).collect();
-        Self { passed: checks.iter().all(|check| check.passed), checks, criteria }
+    pub fn of(checks: Vec<CheckResult>, expectations: Vec<CheckResult>, definition: &Definition) -> Self {
+        let found: Vec<_> = checks.iter().chain(&expectations).cloned().collect();
+        let answer = |items: &[ChecklistItem]| items.iter().map(|item| answer(item, &found, definition)).collect();
+        let own = CRITERIA.map(|(title, proof)| ChecklistItem {
+            title: title.to_owned(),
+            proof: proof.iter().map(|&name| name.to_owned()).collect(),
+        });
+        Self {
+            passed: checks.iter().all(|check| check.passed),
+            checklist: answer(&definition.checklist),
+            criteria: answer(if definition.criteria.is_empty() { &own } else { &definition.criteria }),
+            checks,
+            expectations,
+        }
     }
 
     /// Returns the error of a phase that has failed, or nothing. `next` says what to do.
@@ -64,12 +80,16 @@ impl Verification {
     }
 }
 
-fn criterion(name: &str, answers: &[&str], checks: &[CheckResult]) -> CheckResult {
-    let answering: Vec<_> = checks.iter().filter(|check| answers.contains(&check.name.as_str())).collect();
-    let figures: Vec<_> = answering.iter().map(|check| check.figure.as_str()).collect();
+/// Answers a line of a checklist.
+fn answer(item: &ChecklistItem, found: &[CheckResult], definition: &Definition) -> CheckResult {
+    let answering: Vec<_> = found.iter().filter(|check| item.proof.contains(&check.name)).collect();
+    let mut figures: Vec<_> = answering.iter().map(|check| check.figure.clone()).collect();
+    if item.proof.iter().any(|name| name == "window") {
+        figures.push(format!("open: known {} days after the switch", definition.window_days));
+    }
     let failed = answering.iter().filter(|check| !check.passed);
     CheckResult {
-        name: name.to_owned(),
+        name: item.title.clone(),
         passed: answering.iter().all(|check| check.passed),
         figure: figures.join("; "),
         detail: failed.map(|check| format!("{}: failed", check.name)).collect(),

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
+use super::result::CheckResult;
 use crate::db::sqlite::connect;
 use crate::migration::Error;
 use crate::pipeline::Control;
+use crate::upgrade::backfill::{SetFacts, give};
 use crate::upgrade::definition::Definition;
 use crate::upgrade::hooks::Hooks;
 use crate::upgrade::plan::{MemberPlan, Plan};
@@ -28,6 +30,8 @@ pub struct Subject<'a> {
     pub working: &'a dyn Fn(&Member) -> PathBuf,
     /// Where the verified backup of a database is. Looking at one may leave side files next to it.
     pub backup: &'a dyn Fn(&Member) -> PathBuf,
+    /// Checks that the backups are what was measured when they were made.
+    pub backups: &'a dyn Fn() -> Result<CheckResult, Error>,
     /// Commands of the operator.
     pub hooks: &'a Hooks,
     /// Stop and events.
@@ -50,6 +54,16 @@ impl Opened<'_> {
     /// The name of the database in reports.
     pub fn file(&self) -> &str {
         &self.plan.member.key
+    }
+
+    /// Makes the temporary tables with what is known of the whole set.
+    pub fn give(&self, set: &SetFacts) -> Result<(), Error> {
+        let make = || {
+            self.connection.pragma_update(None, "query_only", false)?;
+            give(&self.connection, set)?;
+            self.connection.pragma_update(None, "query_only", true)
+        };
+        make().map_err(|error| self.error("figures of the set", error))
     }
 
     /// Converts an error of SQLite.

@@ -39,11 +39,20 @@ struct Set {
 
 fn definition() -> Definition {
     let expectation = Expectation {
+        advisory: false,
         name: "rows are there".into(),
         tier: "t".into(),
         sql: "SELECT count(*) FROM new".into(),
         min: Some(40),
         max: Some(40),
+    };
+    let state = Expectation {
+        advisory: false,
+        name: "stale indexes".into(),
+        sql: "SELECT fts_inconsistent FROM temp.haul_files WHERE file = 'a.db' AND integrity_ok AND pages > 3".into(),
+        min: None,
+        max: Some(1),
+        ..expectation.clone()
     };
     let query = TimedQuery {
         name: "search".into(),
@@ -53,7 +62,7 @@ fn definition() -> Definition {
     };
     Definition {
         backfills: vec![backfill("copy", ROWS, WRITE)],
-        expectations: vec![expectation],
+        expectations: vec![expectation, state],
         queries: vec![query],
         sha256: "definition".into(),
         ..with_groups(&[("001", GROUP)])
@@ -122,6 +131,10 @@ impl Set {
             values: &self.values,
             working: &|_| staged.clone(),
             backup: &|_| live.clone(),
+            backups: &|| {
+                let (name, figure) = ("backups".to_owned(), String::new());
+                Ok(CheckResult { name, passed: true, figure, detail: Vec::new() })
+            },
             hooks: &self.hooks,
             control: &Control { stop: &stop, observer: &Silent },
         })
@@ -154,12 +167,24 @@ fn a_good_upgrade_passes_all_checks_and_leaves_no_side_file() {
     assert!(found.passed, "{found:?}");
     assert!(found.failure("x").is_none());
     let names: Vec<_> = found.checks.iter().map(|check| check.name.as_str()).collect();
-    let all = ["plan", "schema", "old data", "new data", "records", "integrity", "boundary", "speed", "operation"];
+    let all = [
+        "backups",
+        "plan",
+        "schema",
+        "old data",
+        "rebuilds",
+        "new data",
+        "records",
+        "integrity",
+        "boundary",
+        "speed",
+        "operation",
+    ];
     assert_eq!(names, all);
     assert_eq!((found.criteria.len(), found.criteria.iter().all(|criterion| criterion.passed)), (5, true));
     assert_eq!(figure(&found.checks, "schema"), "1 tables, 1 indexes, 1 columns in 1 databases");
     assert_eq!(figure(&found.checks, "old data"), "52 rows of 2 old tables are as they were");
-    assert_eq!(figure(&found.checks, "new data"), "40 rows written as predicted, 1 expectations met");
+    assert_eq!(figure(&found.checks, "new data"), "40 rows written as predicted, 2 expectations met");
     assert_eq!(figure(&found.checks, "records"), "2 steps recorded in 1 databases");
     let integrity = "before: 1 rows violate keys, 0 of 1 full-text indexes are stale; nothing is worse now";
     assert_eq!(figure(&found.checks, "integrity"), integrity);
@@ -216,6 +241,8 @@ fn what_was_damaged_before_is_no_failure() {
     let found = upgraded(OLD, stale).verify();
     assert!(found.passed, "{:?}", failed(&found));
     let integrity = found.checks.iter().find(|check| check.name == "integrity").unwrap();
+    let new_data = found.checks.iter().find(|check| check.name == "new data").unwrap();
+    assert!(new_data.detail.contains(&"a.db: stale indexes: 1".to_owned()), "{new_data:?}");
     assert!(integrity.detail.iter().any(|line| line.contains("found disagrees with its table, as before")));
     assert!(integrity.detail.iter().any(|line| line.contains("foreign key mismatch")));
 }
