@@ -1,4 +1,5 @@
 //! Backfills of real databases.
+#![allow(clippy::disallowed_methods, reason = "tests lay out files")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,4 @@
--- The index does not hold the texts: it must be told the old ones when they are removed. The triggers of 1.0 change the
+-- The index does not hold the texts: it needs the old ones when they are removed. The triggers of 1.0 change the
 -- index itself, when the old texts are gone already.
 DROP TRIGGER IF EXISTS patterns_ai;
 DROP TRIGGER IF EXISTS patterns_ad;
