@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_the_rest_is_exported() {
+    fn a_table_that_is_gone_is_named_and_one_that_was_rebuilt_is_exported_beside_it() {
         let directory = tempfile::tempdir().unwrap();
         let (old, live) = (directory.path().join("old.db"), directory.path().join("live.db"));
         Connection::open(&old)
@@ -312,10 +312,22 @@ mod tests {
             .execute_batch("CREATE TABLE a(x); CREATE TABLE b(x); CREATE TABLE c(x)")
             .unwrap();
         let connection = Connection::open(&live).unwrap();
-        connection.execute_batch("CREATE TABLE a(y); CREATE TABLE b(x); INSERT INTO b VALUES (1)").unwrap();
+        connection
+            .execute_batch("CREATE TABLE a(y); INSERT INTO a VALUES ('z'); CREATE TABLE b(x); INSERT INTO b VALUES (1)")
+            .unwrap();
         connection.execute("ATTACH ?1 AS snapshot", [old.to_str().unwrap()]).unwrap();
-        let found = export(&connection, &[], &mut |_| Ok(())).unwrap();
+        let mut text = Vec::new();
+        let found = export(&connection, &[], &mut |bytes| {
+            text.extend_from_slice(bytes);
+            Ok(())
+        });
+        let found = found.unwrap();
         let problems: Vec<_> = found.iter().map(|t| (t.table.as_str(), t.problem.is_some(), t.written)).collect();
-        assert_eq!(problems, [("c", true, 0), ("a", true, 0), ("b", false, 1)]);
+        assert_eq!(problems, [("c", true, 0), ("a", false, 1), ("b", false, 1)]);
+        drop(connection);
+        let restored = Connection::open(&old).unwrap();
+        restored.execute_batch(&String::from_utf8(text).unwrap()).unwrap();
+        let rows = "SELECT (SELECT count(*) FROM a) || (SELECT y FROM haul_rebuilt_a) || (SELECT x FROM b)";
+        assert_eq!(restored.query_row(rows, [], |row| row.get::<_, String>(0)).unwrap(), "0z1");
     }
 }
