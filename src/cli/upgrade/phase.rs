@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::request::RequestArgs;
 use super::text::render_end;
@@ -14,8 +14,10 @@ use crate::cli::progress::Watch;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::Error;
 use crate::observe::Scope;
-use crate::upgrade::phases::{self, Goal, Phase, UpgradeEnd};
+use crate::upgrade::layout::Layout;
+use crate::upgrade::phases::{self, Goal, Phase, UpgradeEnd, status};
 use crate::upgrade::request::UpgradeRequest;
+use crate::upgrade::rollback::rollback;
 
 /// What a phase is started with.
 #[derive(Args)]
@@ -25,8 +27,23 @@ pub struct PhaseArgs {
     /// The digest of the plan that was approved; another plan ends with 2
     #[arg(long, value_name = "DIGEST")]
     plan: Option<String>,
+    /// What to do if a check fails before the databases are switched
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT", hide_possible_values = false)]
+    on_failure: OnFailure,
     #[command(flatten)]
     wait: WaitArgs,
+}
+
+/// What to do if a check fails.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Default)]
+enum OnFailure {
+    /// Stay where it is, so that the phase can run again.
+    #[default]
+    #[value(help = None::<&str>)]
+    Stop,
+    /// Roll back.
+    #[value(help = None::<&str>)]
+    Rollback,
 }
 
 impl PhaseArgs {
@@ -40,7 +57,17 @@ impl PhaseArgs {
     /// Takes the upgrade to a goal, with a view of the progress.
     pub fn reach(&self, watch: &Watch, request: &UpgradeRequest, goal: Goal) -> Result<UpgradeEnd, Error> {
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
-        watch.run_when_free(self.wait, Scope::of("rows"), |control| phases::run(&disk, request, goal, control))
+        watch.run_when_free(self.wait, Scope::of("rows"), |control| {
+            let end = phases::run(&disk, request, goal, control);
+            if self.on_failure == OnFailure::Rollback
+                && let Err(Error::Verification { .. }) = end
+                && status(&*disk, &Layout::of(&request.directory))?.is_before_switch()
+            {
+                control.note("a check has failed: rolling back");
+                rollback(&disk, request, control)?;
+            }
+            end
+        })
     }
 
     fn run(self, phase: Phase, output: OutputArgs) -> anyhow::Result<u8> {

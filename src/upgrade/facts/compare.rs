@@ -54,12 +54,6 @@ impl Baseline {
         Ok(found)
     }
 
-    /// Says what is worse than in this baseline: integrity, foreign keys, full-text indexes. The connection must be one
-    /// that may write.
-    pub fn worse_state(&self, connection: &Connection) -> rusqlite::Result<Vec<String>> {
-        Ok(self.worse_than(&Health::read(connection)?))
-    }
-
     /// Says what is worse than in this baseline.
     pub fn worse_than(&self, now: &Health) -> Vec<String> {
         let mut found = Vec::new();
@@ -145,7 +139,7 @@ mod tests {
         let (connection, baseline) = database();
         connection.execute_batch(sql).unwrap();
         let mut found = baseline.changed_rows(&connection, &["own".to_owned()].into()).unwrap();
-        found.extend(baseline.worse_state(&connection).unwrap());
+        found.extend(baseline.worse_than(&Health::read(&connection).unwrap()));
         found
     }
 

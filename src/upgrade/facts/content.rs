@@ -12,15 +12,10 @@ const UTF8: &str = "haul_utf8";
 /// How many values one call joins: SQLite limits the arguments of a function.
 const ARGUMENTS_MAX: usize = 90;
 
-/// Returns the SHA-256 of the rows of `table` over these columns, in hexadecimal digits.
+/// Returns what a table is like, over these columns; its length is left open.
 ///
-/// Each row is the text that SQLite's `quote()` makes of its values, joined by `|`; the rows are sorted byte by byte
-/// and joined by line feeds. SQLite sorts them, on its disk if they are many.
-pub fn content_sha256(connection: &Connection, table: &str, columns: &[String]) -> rusqlite::Result<String> {
-    digest(connection, "", &in_main(table), columns).map(|(sha256, _)| sha256)
-}
-
-/// Returns what a table is like; its length is left open.
+/// The digest is the SHA-256 of its rows. Each row is the text that SQLite's `quote()` makes of its values, joined by `|`;
+/// the rows are sorted byte by byte and joined by line feeds. SQLite sorts them, on its disk if they are many.
 pub fn table_facts(connection: &Connection, table: &str, columns: Vec<String>) -> rusqlite::Result<TableFacts> {
     let (content_sha256, rows) = digest(connection, "", &in_main(table), &columns)?;
     Ok(TableFacts { columns, rows, content_sha256, bytes: None })
@@ -79,6 +74,10 @@ fn joined(columns: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn content_sha256(connection: &Connection, table: &str, columns: &[String]) -> rusqlite::Result<String> {
+        table_facts(connection, table, columns.to_vec()).map(|facts| facts.content_sha256)
+    }
 
     fn database(sql: &str) -> Connection {
         let connection = Connection::open_in_memory().unwrap();

@@ -20,7 +20,7 @@ pub mod test_databases;
 
 pub use baseline::{Baseline, ForeignKeyState, FtsState, TableFacts};
 pub use compare::{Health, worse_keys};
-pub use content::{content_sha256, query_sha256, table_facts};
+pub use content::{query_sha256, table_facts};
 pub use failure::{failed, failed_on_copy};
 pub use file_state::{FileState, SIDE_FILES, side_file, side_files};
 pub use foreign_keys::foreign_key_state;

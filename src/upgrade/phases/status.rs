@@ -47,6 +47,11 @@ impl UpgradeStatus {
         run.is_none_or(|run| run.stage == Stage::RolledBack) && self.state.checkpoint_problem.is_none()
     }
 
+    /// Returns true if a run has begun that has not switched the databases.
+    pub fn is_before_switch(&self) -> bool {
+        self.state.run.as_ref().is_some_and(|run| run.stage < Stage::Published)
+    }
+
     /// Returns true if a switch has begun and has not ended.
     pub fn is_switch_interrupted(&self) -> bool {
         self.state.run.as_ref().is_some_and(|run| run.details.is_switch_interrupted)

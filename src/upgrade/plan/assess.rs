@@ -109,7 +109,7 @@ fn empty_plan(request: &UpgradeRequest, values: &Values) -> Plan {
         measures: Vec::new(),
         excluded: Vec::new(),
         blocks: Vec::new(),
-        notes: missing_inputs(request),
+        notes: input_notes(request),
         estimate: Vec::new(),
         space_needed_bytes: 0,
     }
@@ -123,14 +123,18 @@ fn environment() -> Environment {
     }
 }
 
-fn missing_inputs(request: &UpgradeRequest) -> Vec<PlanNote> {
-    let missing = request.definition.inputs.iter().filter(|input| !request.inputs.contains_key(&input.name));
-    let note = |name: &String| PlanNote {
-        code: "no-input".into(),
-        file: None,
-        what: format!("no list of {name} was given: what it fills stays empty"),
-    };
-    missing.map(|input| note(&input.name)).collect()
+/// Returns what is to be said of the lists that the definition asks for.
+fn input_notes(request: &UpgradeRequest) -> Vec<PlanNote> {
+    let mut notes = Vec::new();
+    for input in &request.definition.inputs {
+        let (code, lines) = match request.inputs.get(&input.name) {
+            None => ("no-input", vec![format!("no list of {} was given: what it fills stays empty", input.name)]),
+            // What is refused was refused when the list was read.
+            Some(text) => ("unusual-input", input.check(&input.name, text).unwrap_or_default()),
+        };
+        notes.extend(lines.into_iter().map(|what| PlanNote { code: code.into(), file: None, what }));
+    }
+    notes
 }
 
 fn look_at_all(

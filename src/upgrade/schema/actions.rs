@@ -11,7 +11,7 @@ use super::form::{Form, column_lines, table_clauses};
 use super::head::{Head, ObjectKind};
 use super::scratch::{empty, schema_copy};
 use crate::migration::Error;
-use crate::upgrade::definition::{Definition, Files, Script, ScriptStatement};
+use crate::upgrade::definition::{Definition, Script, ScriptStatement};
 use crate::upgrade::facts::{hex, quoted};
 use crate::upgrade::set::Member;
 
@@ -103,14 +103,14 @@ pub fn group_actions(
 ) -> Result<Vec<GroupActions>, Error> {
     let place = Place::new(connection, member, "schema");
     let scratch = schema_copy(connection).map_err(|error| place.error("copy of the schema", error))?;
-    let concerned: Vec<&Script> =
-        definition.groups.iter().flat_map(|group| &group.parsed).filter(|script| concerns(script, member)).collect();
+    let of_member = definition.groups_of(member);
+    let concerned: Vec<&Script> = of_member.iter().flat_map(|(_, scripts)| scripts.iter().copied()).collect();
     let mut decider =
         Decider { connection, scratch: &scratch, concerned: &concerned, place: &place, conflicts: BTreeSet::new() };
     let mut groups = Vec::new();
-    for group in &definition.groups {
+    for (group, scripts) in &of_member {
         let (mut hasher, mut actions, mut is_concerned) = (Sha256::new(), Vec::new(), false);
-        for script in group.parsed.iter().filter(|script| concerns(script, member)) {
+        for script in scripts {
             if !decider.has_table(script)? {
                 continue;
             }
@@ -125,10 +125,6 @@ pub fn group_actions(
         }
     }
     Ok(groups)
-}
-
-fn concerns(script: &Script, member: &Member) -> bool {
-    script.tiers.contains(&member.tier) && (script.files == Files::All || member.is_primary)
 }
 
 struct Decider<'a> {

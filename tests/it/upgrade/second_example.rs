@@ -205,3 +205,17 @@ fn keys_of_a_configuration_file_are_renamed_and_come_back() {
     set.upgrade("rollback", &["--yes"]).expect(0);
     assert_eq!(fs::read(&config).unwrap(), old);
 }
+
+#[test]
+fn a_failed_check_can_roll_the_upgrade_back_by_itself() {
+    let set = library();
+    let before = set.bytes();
+    let arguments = ["--yes", "--hook", "denied=true", "--on-failure", "rollback"];
+    let failed = set.upgrade("run", &arguments).expect(65);
+    assert!(failed.stderr.contains("must be denied"), "{}", failed.stderr);
+    let status = set.upgrade("status", &["--json"]).expect(0).json();
+    assert_eq!((&status["run"]["stage"], &status["writes_frozen"]), (&Value::from("rolled-back"), &Value::from(false)));
+    assert_eq!(set.bytes()["books.db"], before["books.db"]);
+    let stays = set.upgrade("run", &arguments[..3]).expect(65);
+    assert!(stays.stderr.contains("haul upgrade rollback"), "{}", stays.stderr);
+}
