@@ -21,8 +21,8 @@ use crate::upgrade::set::Member;
 
 /// Applies all rebuilds that are not applied yet, after the groups.
 ///
-/// `steps` are those of the plan; without a plan, the tables that are there decide. After a failure, the rebuild has changed
-/// nothing, and `migrations` holds a row with the error. A call after that, or after a stop, continues.
+/// `steps` are those of the plan; without a plan, the tables that are there decide. After a failure, the rebuild has
+/// changed nothing, and `migrations` holds a row with the error. A call after that, or after a stop, continues.
 pub fn apply(
     connection: &mut Connection,
     definition: &Definition,
@@ -55,7 +55,8 @@ pub fn apply(
     done
 }
 
-/// Keys are off, as a table is dropped while others refer to it; SQLite looks at the names in all objects when it renames.
+/// Keys are off, as a table is dropped while others refer to it. SQLite looks at the names in all objects when it
+/// renames.
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, false)?;
@@ -146,8 +147,8 @@ fn execute(
     Ok(())
 }
 
-/// Writes the failure down in a transaction of its own. That the rebuild has failed matters more than a row that cannot be
-/// written, as on a full disk.
+/// Writes the failure down in a transaction of its own. That the rebuild has failed matters more than a row that cannot
+/// be written, as on a full disk.
 fn record_failure(connection: &Connection, rebuild: &Planned<'_>, error: &Error, place: &Place) {
     let at = format!("rebuild {}", rebuild.name());
     let record = || tracking::record_failure(connection, rebuild.name(), &rebuild.sha256(), &error.to_string());

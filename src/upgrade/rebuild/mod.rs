@@ -6,6 +6,7 @@
 //! | `apply`, `guard` | each in a transaction of its own, and what its statements may touch |
 //! | `old` | what there was of the tables and has to be there again |
 //! | `aside` | views and triggers that are taken away meanwhile |
+//! | `quotes` | definitions of old releases |
 //! | `same` | rows that must be equal before and after |
 
 mod apply;
@@ -13,6 +14,7 @@ mod aside;
 mod guard;
 mod old;
 mod planned;
+mod quotes;
 mod same;
 #[cfg(test)]
 mod tests;
