@@ -47,7 +47,7 @@ tier = "plants"
 shapes = ["new"]
 with-tables = ["paths"]
 tables = ["beds"]
-gone = ["beds.code", "beds_by_code"]
+gone = ["beds.name", "beds_by_name"]
 file = "beds_places.sql"
 same = [{ name = "beds", before = "SELECT id FROM beds", after = "SELECT id FROM beds;" }]
 

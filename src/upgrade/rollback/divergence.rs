@@ -5,12 +5,11 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
+use super::rebuilt::{SNAPSHOT, definition, export_name, is_rebuilt};
 use super::statements::TableShape;
 use crate::migration::Error;
 use crate::upgrade::facts::quoted;
 
-/// Under which name the snapshot is attached.
-pub const SNAPSHOT: &str = "snapshot";
 /// Tables that only haul reads, and that say nothing once the upgrade is gone.
 const NOT_EXPORTED: [&str; 2] = ["haul_steps", "haul_progress"];
 const HEAD: &str = "-- Rows that were written since the snapshot. Read in with: sqlite3 DATABASE < FILE\n\
@@ -40,7 +39,8 @@ pub struct TableDivergence {
 pub type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), Error> + 'a;
 
 /// Exports what differs between the database of `connection` and its snapshot, which is attached as [`SNAPSHOT`]. Old
-/// tables are compared over their old columns, so what the upgrade has added to a row is no difference.
+/// tables are compared over their old columns, so what the upgrade has added to a row is no difference. Of a table that it
+/// has rebuilt all rows are exported, for a table `haul_rebuilt_NAME`: read in, they change no old row.
 ///
 /// # Errors
 /// If the text cannot be written. What cannot be read is in [`TableDivergence::problem`].
@@ -102,6 +102,9 @@ impl Export<'_, '_> {
         secret_columns: &[String],
         found: &mut TableDivergence,
     ) -> rusqlite::Result<()> {
+        if !is_new && is_rebuilt(self.connection, table)? {
+            return self.rebuilt(table, secret_columns, found);
+        }
         let shape = TableShape::read(self.connection, if is_new { "main" } else { SNAPSHOT }, table, secret_columns)?;
         let name = quoted(table);
         let head = shape.insert_head();
@@ -135,6 +138,18 @@ impl Export<'_, '_> {
         }
         let written = format!("SELECT {literals} FROM main.{name} AS n WHERE {is_written}");
         found.written = self.rows(&written, |row| format!("{head}{row});\n"))?;
+        Ok(())
+    }
+
+    /// Writes all rows of a table that was rebuilt, in its new columns, for a table of another name.
+    fn rebuilt(&mut self, table: &str, secret_columns: &[String], found: &mut TableDivergence) -> rusqlite::Result<()> {
+        let shape = TableShape::read(self.connection, "main", table, secret_columns)?;
+        let (literals, name) = (shape.literals("n"), quoted(table));
+        let shape = TableShape { name: export_name(table), ..shape };
+        let head = shape.insert_head();
+        self.write(definition(&shape).as_bytes())?;
+        found.written =
+            self.rows(&format!("SELECT {literals} FROM main.{name} AS n"), |row| format!("{head}{row});\n"))?;
         Ok(())
     }
 
@@ -289,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_the_rest_is_exported() {
+    fn a_table_that_is_gone_is_named_and_one_that_was_rebuilt_is_exported_beside_it() {
         let directory = tempfile::tempdir().unwrap();
         let (old, live) = (directory.path().join("old.db"), directory.path().join("live.db"));
         Connection::open(&old)
@@ -297,10 +312,22 @@ mod tests {
             .execute_batch("CREATE TABLE a(x); CREATE TABLE b(x); CREATE TABLE c(x)")
             .unwrap();
         let connection = Connection::open(&live).unwrap();
-        connection.execute_batch("CREATE TABLE a(y); CREATE TABLE b(x); INSERT INTO b VALUES (1)").unwrap();
+        connection
+            .execute_batch("CREATE TABLE a(y); INSERT INTO a VALUES ('z'); CREATE TABLE b(x); INSERT INTO b VALUES (1)")
+            .unwrap();
         connection.execute("ATTACH ?1 AS snapshot", [old.to_str().unwrap()]).unwrap();
-        let found = export(&connection, &[], &mut |_| Ok(())).unwrap();
+        let mut text = Vec::new();
+        let found = export(&connection, &[], &mut |bytes| {
+            text.extend_from_slice(bytes);
+            Ok(())
+        });
+        let found = found.unwrap();
         let problems: Vec<_> = found.iter().map(|t| (t.table.as_str(), t.problem.is_some(), t.written)).collect();
-        assert_eq!(problems, [("c", true, 0), ("a", true, 0), ("b", false, 1)]);
+        assert_eq!(problems, [("c", true, 0), ("a", false, 1), ("b", false, 1)]);
+        drop(connection);
+        let restored = Connection::open(&old).unwrap();
+        restored.execute_batch(&String::from_utf8(text).unwrap()).unwrap();
+        let rows = "SELECT (SELECT count(*) FROM a) || (SELECT y FROM haul_rebuilt_a) || (SELECT x FROM b)";
+        assert_eq!(restored.query_row(rows, [], |row| row.get::<_, String>(0)).unwrap(), "0z1");
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
-use super::divergence::{SNAPSHOT, TableDivergence, export};
+use super::divergence::{TableDivergence, export};
+use super::rebuilt::SNAPSHOT;
 use crate::db::sqlite::connect;
 use crate::durable::{Attributes, Disk, DiskFile, create_directory_durable, replace_file, replace_file_with};
 use crate::migration::Error;

@@ -2,6 +2,7 @@
 
 mod divergence;
 mod export;
+mod rebuilt;
 mod restore;
 mod run;
 mod statements;

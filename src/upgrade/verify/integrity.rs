@@ -23,11 +23,15 @@ pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<(CheckResult
         let Baseline { foreign_keys, fts, .. } = &file.plan.baseline;
         match foreign_keys {
             ForeignKeyState::Violations(violations) => orphans += violations.values().sum::<u64>(),
-            ForeignKeyState::Mismatch(what) => findings.note(format!("{}: {what}, as before", file.file())),
+            ForeignKeyState::Mismatch(what) => {
+                let is_still = matches!(health.foreign_keys, ForeignKeyState::Mismatch(_));
+                findings.note(format!("{}: {what}, {}", file.file(), state(is_still)));
+            }
         }
         for (name, _) in fts.iter().filter(|(_, state)| matches!(state, FtsState::Inconsistent(_))) {
             stale += 1;
-            findings.note(format!("{}: {name} disagrees with its table, as before", file.file()));
+            let is_still = health.fts.get(name) != Some(&FtsState::Consistent);
+            findings.note(format!("{}: {name} disagrees with its table, {}", file.file(), state(is_still)));
         }
         indexes += fts.len();
     }
@@ -44,4 +48,8 @@ fn health(subject: &Subject<'_>, file: &Opened<'_>) -> Result<Health, Error> {
     }
     let copy = Snapshot::take(&file.path, subject.control.stop)?;
     Health::read(copy.connection()).map_err(wrap)
+}
+
+fn state(is_still: bool) -> &'static str {
+    if is_still { "as before" } else { "and is repaired" }
 }

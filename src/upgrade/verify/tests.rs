@@ -167,8 +167,19 @@ fn a_good_upgrade_passes_all_checks_and_leaves_no_side_file() {
     assert!(found.passed, "{found:?}");
     assert!(found.failure("x").is_none());
     let names: Vec<_> = found.checks.iter().map(|check| check.name.as_str()).collect();
-    let all =
-        ["backups", "plan", "schema", "old data", "new data", "records", "integrity", "boundary", "speed", "operation"];
+    let all = [
+        "backups",
+        "plan",
+        "schema",
+        "old data",
+        "rebuilds",
+        "new data",
+        "records",
+        "integrity",
+        "boundary",
+        "speed",
+        "operation",
+    ];
     assert_eq!(names, all);
     assert_eq!((found.criteria.len(), found.criteria.iter().all(|criterion| criterion.passed)), (5, true));
     assert_eq!(figure(&found.checks, "schema"), "1 tables, 1 indexes, 1 columns in 1 databases");

@@ -4,3 +4,4 @@ mod conformance;
 mod cortex;
 mod library;
 mod runner;
+mod unify;
