@@ -2,9 +2,9 @@
 //! them names a table that is not there.
 
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 
 use super::old::is_listed;
+use super::quotes::with_old_quotes;
 use crate::migration::Error;
 use crate::upgrade::facts::quoted;
 use crate::upgrade::schema::Place;
@@ -80,16 +80,4 @@ fn take(connection: &Connection, tables: &[String]) -> rusqlite::Result<Vec<(Str
         connection.execute_batch(&format!("DROP {kind} main.{}", quoted(name)))?;
     }
     Ok(all)
-}
-
-/// Runs `work` while a text may stand in double quotes, as in old definitions.
-pub fn with_old_quotes<T>(connection: &Connection, work: impl FnOnce() -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-    let set = |is_on| {
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, is_on)?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, is_on)
-    };
-    set(true)?;
-    let result = work();
-    set(false)?;
-    result
 }

@@ -13,6 +13,7 @@ mod aside;
 mod guard;
 mod old;
 mod planned;
+mod quotes;
 mod same;
 #[cfg(test)]
 mod tests;

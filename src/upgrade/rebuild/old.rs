@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::aside::with_old_quotes;
+use super::quotes::with_old_quotes;
 use crate::migration::Error;
 use crate::upgrade::definition::Rebuild;
 use crate::upgrade::facts::{columns, quoted};
