@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_are_told_apart() {
+    fn tables_are_known_apart() {
         let connection = database(
             "CREATE VIRTUAL TABLE five USING fts5(a); CREATE VIRTUAL TABLE four USING fts4(a);
              CREATE VIRTUAL TABLE none USING fts5(a, content=''); CREATE VIRTUAL TABLE box USING rtree(id, x, y);",

@@ -1,5 +1,5 @@
-//! Views and triggers that are taken away while tables are dropped and renamed: SQLite renames no table as long as one
-//! of them names a table that is not there.
+//! Views and triggers that are taken away while tables are dropped and renamed: SQLite renames no table as long as one of
+//! them names a table that is not there.
 
 use rusqlite::Connection;
 

@@ -6,7 +6,6 @@
 //! | `apply`, `guard` | each in a transaction of its own, and what its statements may touch |
 //! | `old` | what there was of the tables and has to be there again |
 //! | `aside` | views and triggers that are taken away meanwhile |
-//! | `quotes` | definitions of old releases |
 //! | `same` | rows that must be equal before and after |
 
 mod apply;

@@ -1,4 +1,4 @@
-//! Definitions of old releases, which may hold a text in double quotes.
+//! Texts in double quotes, which old definitions may have.
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;

@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn shapes_are_told_apart_by_columns() {
+    fn shapes_are_known_apart_by_columns() {
         let cases = [
             ("CREATE TABLE Notes (ID, old)", recognised_as("one", "A")),
             ("CREATE TABLE notes (id, new, extra); CREATE TABLE other (x)", recognised_as("one", "B")),
