@@ -9,15 +9,29 @@ use crate::migration::{redacted, shell_word};
 /// Options that must not be repeated when a stopped command is run again.
 const NOT_AGAIN: [&str; 2] = ["--restart", "--yes"];
 
+/// Which word is the verb, behind the program and the noun.
+const VERB_AT: usize = 2;
+
 /// Returns the step after a stop: the command that this process was started with, as it resumes.
 pub fn run_again() -> String {
+    let kept = args_os().filter(|word| NOT_AGAIN.iter().all(|option| word != option));
+    format!("run again: {}", shown(kept))
+}
+
+/// Returns the command that this process was started with, with another verb: what it says of the databases and of the
+/// rules counts for every phase of an upgrade.
+pub fn same_with_verb(verb: &str) -> String {
+    let kept = args_os().filter(|word| word != "--json" && NOT_AGAIN.iter().all(|option| word != option));
+    shown(kept.enumerate().map(|(at, word)| if at == VERB_AT { verb.into() } else { word }))
+}
+
+fn shown(words: impl Iterator<Item = OsString>) -> String {
     // A URL among the words may have a password, and what is printed may end up in a log.
     let word = |word: OsString| match word.to_str() {
         Some(text) => shell_word(redacted(text)),
         None => shell_word(word),
     };
-    let kept = args_os().filter(|word| NOT_AGAIN.iter().all(|option| word != option));
-    format!("run again: {}", kept.map(word).collect::<Vec<_>>().join(" "))
+    words.map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns `haul space VERB --space ROOT`.

@@ -10,6 +10,7 @@ use super::request::RequestArgs;
 use super::text::render_end;
 use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
+use crate::cli::command_line::same_with_verb;
 use crate::cli::progress::Watch;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::Error;
@@ -75,7 +76,8 @@ impl PhaseArgs {
         let watch = Watch::start(output)?;
         let end = self.reach(&watch, &request, Goal::Only(phase))?;
         let answer = Answer::new(&end).path("directory", &request.directory).stopped(end.stopped);
-        answer.next(end.details.next.clone()).print(output, |table| render_end(table, &end))
+        let next = end.details.next_phase.map(|phase| same_with_verb(&phase.to_string()));
+        answer.next(next).print(output, |table| render_end(table, &end))
     }
 }
 

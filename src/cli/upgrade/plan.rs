@@ -10,12 +10,12 @@ use super::request::RequestArgs;
 use super::text::render_plan;
 use crate::cli::arguments::OutputArgs;
 use crate::cli::command::Answer;
+use crate::cli::command_line::same_with_verb;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::migration::{Error, exit};
 use crate::observe::Scope;
 use crate::upgrade::layout::Layout;
-use crate::upgrade::phases::command;
 use crate::upgrade::plan::{self, Plan, write_dated_plan};
 use crate::upgrade::request::UpgradeRequest;
 
@@ -36,7 +36,7 @@ impl PlanCommand {
         let file = keep(&request.directory, &plan)?;
         let next = match plan.blocks.first() {
             Some(block) => block.next.clone(),
-            None => format!("{}; rows that are written meanwhile need a new plan", command("run", &request.directory)),
+            None => format!("{}; rows that are written meanwhile need a new plan", same_with_verb("run")),
         };
         let answer = Answer::new(&plan).path("plan_file", &file).with("digest", plan.digest_text());
         answer.exit(exit_code(&plan)).next(next).print(self.output, |table| {

@@ -9,6 +9,7 @@ use clap::Args;
 use super::request::RequestArgs;
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
+use crate::cli::command_line::same_with_verb;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::{Disk, RealDisk};
@@ -17,7 +18,6 @@ use crate::observe::Scope;
 use crate::pipeline::Control;
 use crate::upgrade::configuration::restore;
 use crate::upgrade::layout::Layout;
-use crate::upgrade::phases::command;
 use crate::upgrade::request::UpgradeRequest;
 use crate::upgrade::rollback::{RollbackEnd, rollback};
 
@@ -51,7 +51,7 @@ impl RollbackCommand {
         let work = |control: &Control<'_>| rollback(&disk, &request, control);
         let end = watch.run_when_free(self.wait, Scope::of("rows"), work)?;
         let configuration = restore(&RealDisk, &Layout::of(directory).backups(&end.run_id))?;
-        let next = format!("to upgrade again: {}", command("run", directory));
+        let next = format!("to upgrade again: {}", same_with_verb("run"));
         Answer::new(&end).path("directory", directory).next(next).print(self.output, |table| {
             render(table, &end);
             if let Some(path) = &configuration {
