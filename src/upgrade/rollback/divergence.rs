@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_gone_is_named_and_one_that_was_rebuilt_is_exported_beside_it() {
+    fn a_table_that_is_gone_is_named_and_one_that_was_rebuilt_is_exported_next_to_it_it() {
         let directory = tempfile::tempdir().unwrap();
         let (old, live) = (directory.path().join("old.db"), directory.path().join("live.db"));
         Connection::open(&old)
