@@ -2,6 +2,9 @@
 //!
 //! The JSON document is a [`CleanupEnd`] with `directory` (path) and `exit_code`.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::arguments::SetArgs;
@@ -9,14 +12,15 @@ use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::{RealDisk, replace_file};
-use crate::migration::{Error, RunDirectory, clock};
+use crate::durable::{Disk, RealDisk, replace_file};
+use crate::migration::{Error, LockedRun, RunDirectory, clock};
 use crate::observe::Scope;
+use crate::pipeline::StopToken;
 use crate::upgrade::cleanup::{CleanupEnd, CleanupRequest, clean};
 use crate::upgrade::definition::Definition;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::monitor::{MonitorRequest, Window, monitor};
-use crate::upgrade::phases::{FinishedRun, command, finished};
+use crate::upgrade::phases::{CHECKPOINT_KIND, FinishedRun, command, finished};
 
 /// `haul upgrade cleanup`
 #[derive(Args)]
@@ -44,7 +48,7 @@ impl CleanupCommand {
         let layout = Layout::of(&directory);
         let run = finished(&RealDisk, &layout)?;
         if !self.force && !self.dry_run {
-            check_window(&run, &definition)?;
+            check_window(&run, &definition, &directory)?;
         }
         if !self.dry_run {
             self.consent.confirm(format_args!(
@@ -53,7 +57,7 @@ impl CleanupCommand {
             ))?;
         }
         let watch = Watch::start(self.output)?;
-        let _lock = lock(layout.run())?;
+        let held = hold(layout.run())?;
         let request = CleanupRequest {
             disk: &RealDisk,
             archives: layout.archives(),
@@ -68,18 +72,21 @@ impl CleanupCommand {
             let mut text = serde_json::to_string_pretty(&end)?;
             text.push('\n');
             replace_file(&RealDisk, &layout.artifact("cleanup"), text.as_bytes())?;
+            let rows: u64 = end.tables.iter().map(|cleaned| cleaned.deleted).sum();
+            held.note(Some(&run.run_id), "cleaned", serde_json::json!({ "rows": rows, "dropped": end.dropped }))?;
         }
         let next = format!("the backups stay in {}", layout.backups(&run.run_id).display());
         Answer::new(&end).path("directory", &directory).next(next).print(self.output, |table| render(table, &end))
     }
 }
 
-/// Takes the lock of the run until the guard drops.
-fn lock(directory: &RunDirectory) -> Result<crate::durable::LockGuard, Error> {
-    directory.create_and_lock(&RealDisk)
+/// Takes the lock of the run.
+pub fn hold(directory: &RunDirectory) -> Result<LockedRun, Error> {
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    LockedRun::create(&disk, directory, CHECKPOINT_KIND)
 }
 
-fn check_window(run: &FinishedRun, definition: &Definition) -> Result<(), Error> {
+fn check_window(run: &FinishedRun, definition: &Definition, directory: &Path) -> Result<(), Error> {
     let window = Window::of(run.published_at, definition.window_days);
     if !window.is_over(clock::now()?) {
         return Err(Error::Usage {
@@ -87,12 +94,13 @@ fn check_window(run: &FinishedRun, definition: &Definition) -> Result<(), Error>
             next: "wait until then, or add --force".into(),
         });
     }
-    let end = monitor(&MonitorRequest { definition, members: &run.members, values: &run.values })?;
+    let stop = StopToken::new();
+    let end = monitor(&MonitorRequest { stop: &stop, definition, members: &run.members, values: &run.values })?;
     match end.triggers().next() {
         None => Ok(()),
         Some(check) => Err(Error::Verification {
             what: format!("cleanup: {} of {} is over its limit", check.name, check.file),
-            next: format!("look at `{}`, or add --force", command("monitor", std::path::Path::new("DIR"))),
+            next: format!("look at `{}`, or add --force", command("monitor", directory)),
             source: None,
         }),
     }

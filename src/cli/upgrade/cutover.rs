@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::cleanup::hold;
 use super::phase::PhaseArgs;
 use super::plan::{assess, keep};
 use super::text::{render_configuration, render_end, render_flags, say_plan};
@@ -144,6 +145,8 @@ fn finish(
         let answer = Answer::new(&end).path("directory", &request.directory).stopped(true);
         return answer.print(output, |table| render_end(table, &end));
     }
+    // Nobody else sets flags meanwhile.
+    let _held = hold(Layout::of(&request.directory).run())?;
     let configuration = switch.convert(request, &end.run_id)?;
     let flags = set_flags_of(watch, request, &end, switch.soak())?;
     let (flags_value, configuration_value) = (serde_json::to_value(&flags)?, serde_json::to_value(&configuration)?);

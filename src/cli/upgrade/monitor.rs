@@ -36,7 +36,8 @@ impl MonitorCommand {
         let run = finished(&RealDisk, &layout)?;
         let watch = Watch::start(self.output)?;
         let hooks = self.hooks.hooks(&directory);
-        let request = MonitorRequest { definition: &definition, members: &run.members, values: &run.values };
+        let request =
+            MonitorRequest { stop: watch.stop(), definition: &definition, members: &run.members, values: &run.values };
         let end = watch.run(Scope::of("rows"), |control| {
             hooks.run(HookTime::Test, "monitor", control)?;
             monitor(&request)

@@ -34,14 +34,16 @@ pub struct ArchiveWriter<'a> {
 }
 
 impl ArchiveWriter<'_> {
-    /// Writes a file with what `fill` puts into it, in one step that is durable on return.
+    /// Writes a file with what `fill` puts into it, in one step that is durable on return. Who may read `database` may
+    /// read it.
     pub fn write(
         disk: &dyn Disk,
         path: &Path,
+        database: &Path,
         fill: impl FnOnce(&mut ArchiveWriter<'_>) -> Result<(), Error>,
     ) -> Result<Archive, Error> {
         let mut rows = 0;
-        replace_file_with(disk, path, Attributes::OfReplaced, |file| -> Result<(), Error> {
+        replace_file_with(disk, path, Attributes::Of(database), |file| -> Result<(), Error> {
             let mut writer = ArchiveWriter { file, buffer: Vec::new(), offset: 0, rows: 0 };
             fill(&mut writer)?;
             writer.flush()?;

@@ -103,7 +103,8 @@ impl CleanupRequest<'_> {
         let at = self.values.run_clock.strftime("%Y%m%dT%H%M%S%.6fZ");
         let path = self.archives.join(format!("{}-{at}.jsonl", cleaning.rule.table));
         let secret = self.secret_columns(&cleaning.rule.table);
-        let archive = ArchiveWriter::write(self.disk, &path, |writer| cleaning.write_to(writer, &secret))?;
+        let archive =
+            ArchiveWriter::write(self.disk, &path, cleaning.path, |writer| cleaning.write_to(writer, &secret))?;
         check(self.disk, &archive)?;
         json_lines::append(self.disk, &self.archives.join("manifest.jsonl"), &archive)?;
         Ok(archive)
@@ -228,7 +229,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::durable::RealDisk;
+    use crate::durable::{Attributes, RealDisk, replace_file_with};
     use crate::pipeline::{Silent, StopToken};
     use crate::upgrade::values::AssumedZone;
 
@@ -268,6 +269,7 @@ mod tests {
         fn new() -> Self {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("main.db");
+            replace_file_with(&RealDisk, &path, Attributes::Mode(0o600), |_| Ok::<_, Error>(())).unwrap();
             let connection = Connection::open(&path).unwrap();
             connection
                 .execute_batch(
@@ -328,6 +330,7 @@ mod tests {
         let end = place.clean(false, &StopToken::new()).unwrap();
         let archive = end.tables[1].archive.clone().unwrap();
         let text = std::fs::read_to_string(&archive.path).unwrap();
+        assert_eq!(RealDisk.mode(&archive.path).unwrap(), 0o600, "nobody may read more than before");
         assert_eq!((archive.rows, text.lines().count()), (4, 4));
         assert!(text.contains(r#"{"summary":{"rows":2400}}"#) && !text.contains("secret"), "{text}");
         check(&RealDisk, &archive).unwrap();

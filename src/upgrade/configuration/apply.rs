@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::convert::convert;
-use crate::durable::{Disk, create_directory_durable, read_file, replace_file};
+use crate::durable::{Attributes, Disk, create_directory_durable, read_file, replace_file, replace_file_with};
 use crate::migration::Error;
 use crate::upgrade::definition::Configuration;
 
@@ -52,7 +52,10 @@ pub fn apply(
         unknown: converted.unknown,
     };
     create_directory_durable(disk, backups)?;
-    replace_file(disk, &backups.join(BYTES_FILE), &bytes)?;
+    // It may hold secrets, so its copy is as private.
+    replace_file_with(disk, &backups.join(BYTES_FILE), Attributes::Of(path), |file| {
+        file.write_all_at(0, &bytes).map_err(Error::from)
+    })?;
     let record = serde_json::to_string_pretty(&change).expect("plain data always serialises");
     replace_file(disk, &backups.join(RECORD_FILE), record.as_bytes())?;
     replace_file(disk, path, text.as_bytes())?;
@@ -117,9 +120,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (path, backups) = (directory.path().join("app.json"), directory.path().join("backups"));
         assert_eq!(restore(&RealDisk, &backups).unwrap(), None);
-        replace_file(&RealDisk, &path, OLD).unwrap();
+        replace_file_with(&RealDisk, &path, Attributes::Mode(0o600), |file| file.write_all_at(0, OLD)).unwrap();
         let change = apply(&RealDisk, &rules(), &path, &backups).unwrap();
         assert_eq!(change.renamed.len(), 1);
+        assert_eq!(RealDisk.mode(&backups.join(BYTES_FILE)).unwrap(), 0o600);
         assert_eq!(apply(&RealDisk, &rules(), &path, &backups).unwrap(), change);
         assert_eq!(restore(&RealDisk, &backups).unwrap(), Some(path.clone()));
         assert_eq!(std::fs::read(&path).unwrap(), OLD);

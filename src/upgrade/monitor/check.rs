@@ -2,14 +2,20 @@
 
 use serde::Serialize;
 
+use crate::db::sqlite::connect;
+use crate::db::sqlite::errors::engine_error;
 use crate::migration::Error;
-use crate::upgrade::definition::{Definition, Files, Monitor};
+use crate::pipeline::StopToken;
+use crate::upgrade::definition::{Definition, Files, Monitor, ShapeSql, TimedQuery};
 use crate::upgrade::questions;
 use crate::upgrade::set::Member;
 use crate::upgrade::values::Values;
+use crate::upgrade::verify::percentile_of;
 
 /// What a look needs.
 pub struct MonitorRequest<'a> {
+    /// Asked between two queries.
+    pub stop: &'a StopToken,
     /// The upgrade.
     pub definition: &'a Definition,
     /// The databases.
@@ -59,7 +65,30 @@ pub fn monitor(request: &MonitorRequest<'_>) -> Result<MonitorEnd, Error> {
             checks.push(check(request, monitor, member)?);
         }
     }
+    for query in &request.definition.queries {
+        for member in request.members.iter().filter(|member| member.tier == query.tier && member.is_primary) {
+            checks.extend(time(request, query, member)?);
+        }
+    }
     Ok(MonitorEnd { checks })
+}
+
+/// Measures a query of the definition, in milliseconds. Only its limit is a reason to act: ten per cent of some
+/// milliseconds is noise.
+fn time(request: &MonitorRequest<'_>, query: &TimedQuery, member: &Member) -> Result<Option<MonitorCheck>, Error> {
+    let Some(sql) = ShapeSql::of_shape(&query.selects, &member.shape) else { return Ok(None) };
+    let connection = questions::open(&member.path, request.values)?;
+    let taken = percentile_of(&connection, sql, request.stop)?;
+    let taken = taken.map_err(|error| engine_error(error).at(&connect::place(&member.path)))?;
+    let (value, max) = (taken.as_secs_f64() * 1000.0, query.p95_ms as f64);
+    Ok(Some(MonitorCheck {
+        name: format!("milliseconds of {}", query.name),
+        file: member.key.clone(),
+        value: Some(value),
+        max,
+        sample: None,
+        trigger: (value > max).then(|| "investigate".to_owned()),
+    }))
 }
 
 fn concerns(monitor: &Monitor, member: &Member) -> bool {
@@ -117,8 +146,17 @@ mod tests {
         let mut definition: Definition = toml::from_str(text).unwrap();
         definition.monitors =
             vec![rule("over", average, 2), rule("few", average, 20), rule("none", "SELECT x FROM t WHERE 0", 0)];
-        let end = monitor(&MonitorRequest { definition: &definition, members: &members, values: &values }).unwrap();
-        let found: Vec<_> = end.checks.iter().map(|check| (check.value, check.trigger.as_deref())).collect();
+        definition.queries = vec![TimedQuery {
+            name: "all".into(),
+            tier: "main".into(),
+            selects: vec![ShapeSql { shapes: Vec::new(), sql: "SELECT * FROM t".into(), file: None }],
+            p95_ms: 60_000,
+        }];
+        let stop = StopToken::new();
+        let request = MonitorRequest { stop: &stop, definition: &definition, members: &members, values: &values };
+        let end = monitor(&request).unwrap();
+        assert_eq!(end.checks.last().unwrap().name, "milliseconds of all");
+        let found: Vec<_> = end.checks.iter().take(3).map(|check| (check.value, check.trigger.as_deref())).collect();
         assert_eq!(found, [(Some(0.5), Some("pause")), (Some(0.5), None), (None, None)]);
         assert_eq!(end.triggers().count(), 1);
     }

@@ -1,5 +1,6 @@
 //! The files of a run, as its plan names them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::durable::{Disk, read_file};
@@ -9,7 +10,10 @@ use crate::upgrade::layout::Layout;
 use crate::upgrade::phases::given::damaged;
 use crate::upgrade::plan::{Mode, Plan};
 use crate::upgrade::set::Member;
+use crate::upgrade::verify::Verification;
 
+/// The longest result of phase 4 that is read.
+const VERIFICATION_BYTES_MAX: u64 = 16 << 20;
 /// The longest plan that is read.
 const PLAN_BYTES_MAX: u64 = 256 << 20;
 
@@ -17,6 +21,16 @@ const PLAN_BYTES_MAX: u64 = 256 << 20;
 pub fn plan_of_run(disk: &dyn Disk, directory: &RunDirectory) -> Result<Plan, Error> {
     let path = directory.plan_path();
     serde_json::from_slice(&read_file(disk, &path, PLAN_BYTES_MAX)?).map_err(|error| damaged(&path, Box::new(error)))
+}
+
+/// Reads what phase 4 has found.
+pub fn verification(disk: &dyn Disk, layout: &Layout) -> Result<Option<Verification>, Error> {
+    let bytes = match read_file(disk, &layout.artifact("verify"), VERIFICATION_BYTES_MAX) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    // It is there for people: a damaged one is no reason to fail.
+    Ok(serde_json::from_slice(&bytes).ok())
 }
 
 /// Returns where phases 2 to 4 work on a database.

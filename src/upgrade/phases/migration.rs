@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::assess::plan_of_new_run;
-use super::files::{command, digest_text, plan_of_run, replaced};
+use super::files::{command, digest_text, plan_of_run, replaced, verification};
 use super::given;
 use super::state::{CHECKPOINT_KIND, Counts, Goal, Phase, Progress, Purpose, RunState, UpgradeRules};
 use super::switch::Switcher;
@@ -266,8 +266,13 @@ impl Migration for UpgradeMigration<'_> {
         Ok(Step::Reached(phase.goal()))
     }
 
-    fn summary(&self, _cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
+    fn summary(&self, cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
         let directory = self.directory().display().to_string();
+        // What an earlier run has left is not about this one.
+        let verification = match state.stage >= Stage::Verified {
+            true => verification(&**cx.disk, &self.layout)?,
+            false => None,
+        };
         let members = self.plan.iter().flat_map(|plan| &plan.members);
         let source_bytes: u64 = members.clone().map(|planned| planned.file_bytes + planned.wal_bytes).sum();
         let databases: Vec<&str> = members.map(|planned| planned.member.key.as_str()).collect();
@@ -276,7 +281,12 @@ impl Migration for UpgradeMigration<'_> {
             target: directory,
             source_bytes: SourceBytes { total: source_bytes, ..SourceBytes::default() },
             target_bytes: 0,
-            details: json!({ "databases": databases, "next_phase": Phase::after(state) }),
+            details: json!({
+                "databases": databases,
+                "application": self.plan.as_ref().and_then(|plan| plan.application.as_ref()),
+                "next_phase": Phase::after(state),
+                "verification": verification,
+            }),
         })
     }
 

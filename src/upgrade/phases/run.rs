@@ -1,22 +1,19 @@
 //! Takes an upgrade through its phases.
 
-use std::io::ErrorKind;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::files::{command, plan_of_run};
+use super::files::{command, plan_of_run, verification};
 use super::migration::UpgradeMigration;
 use super::state::{Counts, Goal, Phase};
-use crate::durable::{Disk, read_file};
+use crate::durable::Disk;
 use crate::migration::{self, Error, session};
 use crate::pipeline::Control;
 use crate::upgrade::layout::Layout;
 use crate::upgrade::plan::Mode;
 use crate::upgrade::request::UpgradeRequest;
 use crate::upgrade::verify::Verification;
-
-const VERIFICATION_BYTES_MAX: u64 = 16 << 20;
 
 /// How an upgrade ended without an error.
 pub type UpgradeEnd = migration::MigrationEnd<Counts, UpgradeDetails>;
@@ -68,14 +65,4 @@ pub fn run(
         next: next_phase.map(|phase| command(&phase.to_string(), &request.directory)),
     };
     Ok(finished.with(details))
-}
-
-/// Reads what phase 4 has found.
-fn verification(disk: &dyn Disk, layout: &Layout) -> Result<Option<Verification>, Error> {
-    let bytes = match read_file(disk, &layout.artifact("verify"), VERIFICATION_BYTES_MAX) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        bytes => bytes?,
-    };
-    // It is there for people: a damaged one is no reason to fail.
-    Ok(serde_json::from_slice(&bytes).ok())
 }

@@ -24,4 +24,5 @@ mod tests;
 
 pub use result::{CheckResult, Verification};
 pub use run::verify;
+pub use speed::percentile_of;
 pub use subject::Subject;

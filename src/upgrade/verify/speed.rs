@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use super::result::{CheckResult, Findings};
 use super::subject::{Opened, Subject};
 use crate::migration::{Error, check_stop};
+use crate::pipeline::StopToken;
 use crate::upgrade::definition::{ShapeSql, TimedQuery};
 
 /// How often a query runs, cold and warm.
@@ -82,13 +83,24 @@ fn baseline(subject: &Subject<'_>, file: &Opened<'_>, sql: &str) -> Result<Optio
         return Ok(None);
     }
     let connection = subject.open_for_read(&file.plan.member, &path)?;
+    Ok(percentile_of(&connection, sql, subject.control.stop)?.ok())
+}
+
+/// Runs a query some times on one connection, and returns its 95th percentile.
+pub fn percentile_of(
+    connection: &Connection,
+    sql: &str,
+    stop: &StopToken,
+) -> Result<rusqlite::Result<Duration>, Error> {
     let mut times = Vec::new();
     for _ in 0..RUNS {
-        check_stop(subject.control.stop)?;
-        let Ok(time) = timed(&connection, sql) else { return Ok(None) };
-        times.push(time);
+        check_stop(stop)?;
+        match timed(connection, sql) {
+            Ok(time) => times.push(time),
+            Err(error) => return Ok(Err(error)),
+        }
     }
-    Ok(Some(percentile_95(times)))
+    Ok(Ok(percentile_95(times)))
 }
 
 fn timed(connection: &Connection, sql: &str) -> rusqlite::Result<Duration> {
