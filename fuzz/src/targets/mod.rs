@@ -11,6 +11,7 @@ mod forged_state;
 mod manifest_json;
 mod manifest_steps;
 mod store_reader;
+mod upgrade_definition;
 mod wal_record;
 
 /// A target, which panics where haul is wrong.
@@ -21,7 +22,7 @@ pub fn named(name: &str) -> Option<Target> {
     ALL.iter().find(|(known, _)| *known == name).map(|(_, target)| *target)
 }
 
-const ALL: [(&str, Target); 12] = [
+const ALL: [(&str, Target); 13] = [
     ("cas_frame", cas_frame::fuzz),
     ("cas_map", cas_map::fuzz),
     ("cas_record", cas_record::fuzz),
@@ -33,5 +34,6 @@ const ALL: [(&str, Target); 12] = [
     ("manifest_json", manifest_json::fuzz),
     ("manifest_steps", manifest_steps::fuzz),
     ("store_reader", store_reader::fuzz),
+    ("upgrade_definition", upgrade_definition::fuzz),
     ("wal_record", wal_record::fuzz),
 ];
