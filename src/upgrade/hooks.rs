@@ -95,6 +95,11 @@ impl Hooks {
         self
     }
 
+    /// Returns true if there is a command for this time.
+    pub fn has(&self, when: HookTime) -> bool {
+        self.commands.contains_key(&when)
+    }
+
     /// Runs the commands of this time. Returns how many ran.
     ///
     /// The first that fails ends the phase; one that a stop has ended is an [`Error::Stopped`].

@@ -7,7 +7,10 @@ use crate::upgrade::request::UpgradeRequest;
 
 /// Assesses the set, and refuses to begin where something blocks or the plan is not the one that was approved.
 pub fn plan_of_new_run(request: &UpgradeRequest, cx: &Context<'_>) -> Result<Plan, Error> {
-    let plan = plan::assess(request, &**cx.disk, cx.control)?;
+    let plan = match plan::kept_plan(request, &**cx.disk)? {
+        Some(plan) => plan,
+        None => plan::assess(request, &**cx.disk, cx.control)?,
+    };
     refuse_blocked(&plan.blocks)?;
     let digest = plan.digest_text();
     match &request.approved_plan {

@@ -13,7 +13,7 @@ use super::verify::verify;
 use super::work::Work;
 use crate::durable::remove_tree;
 use crate::migration::checkpoint::Kind;
-use crate::migration::{Check, Context, Error, Migration, RunPlan, SourceBytes, Stage, Standing, Step, Summary, clock};
+use crate::migration::{Check, Context, Error, Migration, SourceBytes, Stage, Standing, Step, Summary, clock};
 use crate::pipeline::{Control, Ended};
 use crate::upgrade::backfill::Limits;
 use crate::upgrade::freeze::snapshot::DatabaseSnapshot;

@@ -66,7 +66,8 @@ fn urgency(exit_code: u8) -> Option<usize> {
     [exit::BAD_DATA, exit::USAGE, exit::TEMPORARY].iter().position(|known| *known == exit_code)
 }
 
-fn settings(request: &UpgradeRequest) -> BTreeMap<String, f64> {
+/// Returns the numbers of the definition, some with the value of the operator.
+pub(super) fn settings(request: &UpgradeRequest) -> BTreeMap<String, f64> {
     let mut settings = request.definition.settings.clone();
     settings.extend(request.settings.clone());
     settings
@@ -90,7 +91,6 @@ fn check_tiers(request: &UpgradeRequest) -> Result<(), Error> {
 
 fn empty_plan(request: &UpgradeRequest, values: &Values) -> Plan {
     let definition = &request.definition;
-    let sha256 = |text: &String| hex(&Sha256::digest(text));
     Plan {
         version: VERSION,
         tool_version: env!("CARGO_PKG_VERSION").into(),
@@ -102,7 +102,7 @@ fn empty_plan(request: &UpgradeRequest, values: &Values) -> Plan {
         application: request.application.clone(),
         mode: request.mode,
         assume_tz: request.zone.to_string(),
-        inputs_sha256: request.inputs.iter().map(|(name, text)| (name.clone(), sha256(text))).collect(),
+        inputs_sha256: inputs_sha256(request),
         settings: values.settings.clone(),
         environment: environment(),
         members: Vec::new(),
@@ -113,6 +113,11 @@ fn empty_plan(request: &UpgradeRequest, values: &Values) -> Plan {
         estimate: Vec::new(),
         space_needed_bytes: 0,
     }
+}
+
+/// Returns the SHA-256 of each list of the operator, by name.
+pub(super) fn inputs_sha256(request: &UpgradeRequest) -> BTreeMap<String, String> {
+    request.inputs.iter().map(|(name, text)| (name.clone(), hex(&Sha256::digest(text)))).collect()
 }
 
 fn environment() -> Environment {

@@ -8,13 +8,14 @@
 //! | `look`, `members`, `steps` | private copies, baselines, and what has to be done in each database |
 //! | `rehearse`, `estimate` | the upgrade on the copies: rows that it writes, and how long it takes |
 //! | `blocks`, `notes`, `space` | what keeps it from beginning, and what is only wrong |
-//! | `digest`, `dated` | the identity of a plan, and its file for people |
+//! | `digest`, `dated`, `kept` | the identity of a plan, its file, and whether the last one still holds |
 
 mod assess;
 mod blocks;
 mod dated;
 mod digest;
 mod estimate;
+mod kept;
 mod look;
 mod members;
 mod model;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use assess::assess;
 pub use dated::write_dated_plan;
+pub use kept::kept_plan;
 pub use model::{
     Block, Environment, MemberPlan, Mode, PhaseEstimate, Plan, PlanNote, PlannedStep, Prediction, StepState,
 };

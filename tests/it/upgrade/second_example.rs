@@ -219,3 +219,29 @@ fn a_failed_check_can_roll_the_upgrade_back_by_itself() {
     let stays = set.upgrade("run", &arguments[..3]).expect(65);
     assert!(stays.stderr.contains("haul upgrade rollback"), "{}", stays.stderr);
 }
+
+#[test]
+fn the_plan_that_was_shown_is_carried_out_unless_something_has_changed() {
+    let planned = |set: &Set, arguments: &[&str]| {
+        let shown = set.upgrade("plan", &["--json"]).expect(0).json();
+        set.upgrade("freeze", arguments).expect(0);
+        let run: Value = serde_json::from_slice(&fs::read(set.file("migration/plan.json")).unwrap()).unwrap();
+        shown["made_at"] == run["made_at"]
+    };
+    assert!(planned(&library(), &[]));
+    assert!(!planned(&library(), &["--assume-tz=+01:00"]));
+    assert!(!planned(&library(), &["--hook", "test=true"]), "its tests were not run for the plan");
+    let set = library();
+    set.upgrade("plan", &[]).expect(0);
+    Connection::open(set.file("books.db"))
+        .unwrap()
+        .execute_batch("INSERT INTO titles VALUES ('9', 'Late', 1)")
+        .unwrap();
+    set.upgrade("run", &["--yes"]).expect(0);
+    assert_eq!(text(&set, "books.db", "SELECT count(*) FROM copies"), "Integer(1503)");
+    let other = library();
+    let digest = other.upgrade("plan", &["--json"]).expect(0).json()["digest"].as_str().unwrap().to_owned();
+    let refused = other.upgrade("freeze", &["--plan", &digest, "--set", "loan-days=7"]).expect(2);
+    assert!(refused.stderr.contains("no longer the one that was approved"), "{}", refused.stderr);
+    other.upgrade("freeze", &["--plan", &digest]).expect(0);
+}
