@@ -3,16 +3,18 @@
 use serde::{Deserialize, Serialize};
 
 /// The checks of phase 4 that can answer a line, and `window`, which is not known before the monitor ends.
-pub const CHECKS: [&str; 11] = [
+pub const CHECKS: [&str; 13] = [
     "backups",
     "plan",
     "schema",
     "old data",
+    "rebuilds",
     "new data",
     "records",
     "integrity",
     "boundary",
     "speed",
+    "latency",
     "operation",
     "window",
 ];

@@ -28,7 +28,7 @@ pub struct Verification {
     pub passed: bool,
     /// The checks.
     pub checks: Vec<CheckResult>,
-    /// Each expectation of the definition.
+    /// Each expectation of the definition, and how the time of queries has changed.
     pub expectations: Vec<CheckResult>,
     /// The checklist of the definition, answered by checks and expectations.
     pub checklist: Vec<CheckResult>,

@@ -11,7 +11,9 @@ pub fn verify(subject: &Subject<'_>) -> Result<Verification, Error> {
     let files = subject.open()?;
     let (integrity, now) = integrity::check(subject, &files)?;
     let now = SetFacts { files: now, measures: subject.plan.measures.clone() };
-    let (new_data, expectations) = new_data::check(subject, &files, &now)?;
+    let (speed, latency) = speed::check(subject, &files)?;
+    let (new_data, mut expectations) = new_data::check(subject, &files, &now)?;
+    expectations.push(latency);
     let checks = vec![
         (subject.backups)()?,
         plan_check::check(subject, &files)?,
@@ -22,7 +24,7 @@ pub fn verify(subject: &Subject<'_>) -> Result<Verification, Error> {
         records::check(subject, &files)?,
         integrity,
         operation::boundary(subject)?,
-        speed::check(subject, &files)?,
+        speed,
         operation::operation(&files)?,
     ];
     Ok(Verification::of(checks, expectations, subject.definition))

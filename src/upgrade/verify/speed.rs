@@ -12,23 +12,56 @@ use crate::upgrade::definition::{ShapeSql, TimedQuery};
 
 /// How often a query runs, cold and warm.
 const RUNS: usize = 20;
+/// The share by which the time of a query may change, and the difference below which it is noise.
+const CHANGE_MAX: f64 = 0.10;
+const NOISE: Duration = Duration::from_millis(1);
 
 /// Measures the queries on the primary files. A cold run has a new connection, a warm one that of the run before.
 ///
-/// A query fails whose 95th percentile is over its limit. The comparison with the backup is shown and fails nothing: on a
-/// machine that does other work, ten per cent of some milliseconds is noise.
-pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<CheckResult, Error> {
+/// A query fails whose 95th percentile is over its limit. The comparison with the backup is the second result, which fails
+/// nothing: on a machine that does other work, ten per cent of some milliseconds is noise.
+pub fn check(subject: &Subject<'_>, files: &[Opened<'_>]) -> Result<(CheckResult, CheckResult), Error> {
     let mut findings = Findings::new("speed");
+    let mut changes = Vec::new();
     let mut figures = Vec::new();
     for query in &subject.definition.queries {
         let is_asked = |file: &&Opened<'_>| file.plan.member.is_primary && file.plan.member.tier == query.tier;
         for file in files.iter().filter(is_asked) {
             let Some(sql) = ShapeSql::of_shape(&query.selects, &file.plan.member.shape) else { continue };
-            figures.push(measure(subject, file, query, sql, &mut findings)?);
+            figures.push(measure(subject, file, query, sql, &mut findings, &mut changes)?);
         }
     }
     let none = || "no query is to be measured".to_owned();
-    Ok(findings.with_figure(if figures.is_empty() { none() } else { figures.join("; ") }))
+    let speed = findings.with_figure(if figures.is_empty() { none() } else { figures.join("; ") });
+    Ok((speed, latency(&changes)))
+}
+
+/// The time of a query before and now.
+struct Change {
+    query: String,
+    before: Duration,
+    now: Duration,
+}
+
+impl Change {
+    /// Returns true if the query takes so much less or more time that noise does not explain it.
+    fn is_large(&self) -> bool {
+        let difference = self.now.abs_diff(self.before);
+        difference > NOISE && difference.as_secs_f64() > CHANGE_MAX * self.before.as_secs_f64()
+    }
+}
+
+fn latency(changes: &[Change]) -> CheckResult {
+    let text =
+        |change: &Change| format!("{}: {} before, {} now", change.query, shown(change.before), shown(change.now));
+    let figures: Vec<_> = changes.iter().map(text).collect();
+    let none = || "no query could be compared".to_owned();
+    CheckResult {
+        name: "latency".to_owned(),
+        passed: !changes.iter().any(Change::is_large),
+        figure: if figures.is_empty() { none() } else { figures.join("; ") },
+        detail: changes.iter().filter(|change| change.is_large()).map(text).collect(),
+    }
 }
 
 fn measure(
@@ -37,6 +70,7 @@ fn measure(
     query: &TimedQuery,
     sql: &str,
     findings: &mut Findings,
+    changes: &mut Vec<Change>,
 ) -> Result<String, Error> {
     let wrap = |error| file.error(&format!("query `{}`", query.name), error);
     let member = &file.plan.member;
@@ -57,6 +91,7 @@ fn measure(
         findings.fault(file.file(), what);
     }
     let before = baseline(subject, file, sql)?;
+    changes.extend(before.map(|before| Change { query: query.name.clone(), before, now: warm }));
     let compared = before.map_or_else(
         || "no query of this kind before".to_owned(),
         |before| {
@@ -124,6 +159,20 @@ fn shown(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_query_that_takes_more_time_than_before_is_shown() {
+        let change = |before: u64, now: u64| Change {
+            query: "q".into(),
+            before: Duration::from_micros(before),
+            now: Duration::from_micros(now),
+        };
+        assert!(latency(&[change(50_000, 54_000), change(50, 900)]).passed, "within ten per cent, or noise");
+        let slower = latency(&[change(50_000, 56_000), change(50, 50)]);
+        assert!(!slower.passed && slower.detail == ["q: 50.0 ms before, 56.0 ms now"], "{slower:?}");
+        assert!(!latency(&[change(50_000, 30_000)]).passed);
+        assert!(latency(&[]).passed);
+    }
 
     #[test]
     fn the_percentile_leaves_out_one_run_in_twenty() {
