@@ -94,7 +94,7 @@ fn empty_plan(request: &UpgradeRequest, values: &Values) -> Plan {
     Plan {
         version: VERSION,
         tool_version: env!("CARGO_PKG_VERSION").into(),
-        made_at: format!("{:.0}", values.run_clock),
+        made_at: format!("{:.3}", values.run_clock),
         upgrade: definition.name.clone(),
         definition_sha256: definition.sha256.clone(),
         from: definition.from.clone(),

@@ -74,6 +74,10 @@ fn measure(
 ) -> Result<String, Error> {
     let wrap = |error| file.error(&format!("query `{}`", query.name), error);
     let member = &file.plan.member;
+    let before = baseline(subject, file, sql)?;
+    if before.is_none() && timed(&file.connection, sql).is_err() {
+        return Ok(format!("{}: it cannot be asked, and could not be asked before", query.name));
+    }
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         check_stop(subject.control.stop)?;
@@ -90,7 +94,6 @@ fn measure(
         let what = format!("{}: p95 {} cold, {} warm, over {} ms", query.name, shown(cold), shown(warm), query.p95_ms);
         findings.fault(file.file(), what);
     }
-    let before = baseline(subject, file, sql)?;
     changes.extend(before.map(|before| Change { query: query.name.clone(), before, now: warm }));
     let compared = before.map_or_else(
         || "no query of this kind before".to_owned(),
