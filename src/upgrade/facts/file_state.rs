@@ -57,7 +57,8 @@ impl FileState {
         let log = side_file(path, "-wal");
         let log = match fs::metadata(&log) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
-            found => Some(found.map_err(|error| failed(&log, error))?),
+            // A reader makes an empty one, which holds nothing.
+            found => Some(found.map_err(|error| failed(&log, error))?).filter(|log| log.len() > 0),
         };
         Ok(Self {
             bytes: file.len(),
