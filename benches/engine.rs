@@ -84,6 +84,7 @@ fn channel_hop(c: &mut Criterion) {
             rate_limit: None,
             checkpoint_interval_records: 1_000,
             checkpoint_interval_ms_min: 0,
+            checkpoint_interval_ms_max: u64::MAX,
         };
         group.bench_function(BenchmarkId::new("batches, workers", workers), |b| {
             b.iter(|| {

@@ -225,6 +225,7 @@ pub mod engine {
     //!     rate_limit: None,
     //!     checkpoint_interval_records: 100,
     //!     checkpoint_interval_ms_min: 200,
+    //!     checkpoint_interval_ms_max: 10_000,
     //! };
     //! let stop = StopToken::new();
     //! let control = Control { stop: &stop, observer: &Silent };

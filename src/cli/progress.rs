@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::arguments::{OutputArgs, Progress, WaitArgs};
 use super::signals::StopOnSignal;
 use crate::migration::Error;
-use crate::observe::{Bar, Console, JsonLines, Lines, Scope};
+use crate::observe::{Console, JsonLines, Lines, Scope};
 use crate::pipeline::{Control, Event, Observer, StopToken};
 
 /// Watches one run. From its start on, signals stop the run instead of ending the process.
@@ -67,7 +67,6 @@ impl Watch {
     fn observer(&self, scope: Scope) -> Box<dyn Observer> {
         let console = self.console.clone();
         match self.output.progress {
-            Progress::Auto | Progress::Bar if Console::is_terminal() => Box::new(Bar::start(console, scope)),
             Progress::Auto | Progress::Bar => Box::new(Lines::new(console, scope)),
             Progress::Json => Box::new(JsonLines::new(stderr())),
             Progress::None => Box::new(Notes(console)),

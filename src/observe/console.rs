@@ -1,22 +1,17 @@
-//! Standard error, shared by the lines and the bar.
+//! Standard error, to which lines of every kind go.
 
 use std::io::{IsTerminal, Write, stderr};
 
-use indicatif::ProgressBar;
-use parking_lot::Mutex;
-
 use crate::migration::escaped;
 
-/// Writes whole lines to standard error, above the bar if one is drawn.
+/// Writes whole lines to standard error.
 #[derive(Debug, Default)]
-pub struct Console {
-    bar: Mutex<Option<ProgressBar>>,
-}
+pub struct Console;
 
 impl Console {
-    /// Returns a console without a bar.
+    /// Returns a console.
     pub fn new() -> Self {
-        Self::default()
+        Self
     }
 
     /// Returns true if standard error is a terminal.
@@ -26,19 +21,7 @@ impl Console {
 
     /// Writes one line, which stays one whatever is in it.
     pub fn line(&self, text: &str) {
-        let text = escaped(text);
-        let write = || {
-            // A run goes on after its terminal is gone.
-            let _ = writeln!(stderr().lock(), "{text}");
-        };
-        match &*self.bar.lock() {
-            Some(bar) => bar.suspend(write),
-            None => write(),
-        }
-    }
-
-    /// Lets lines go above this bar from now on, or ends that with `None`.
-    pub(super) fn attach(&self, bar: Option<ProgressBar>) {
-        *self.bar.lock() = bar;
+        // A run goes on after its terminal is gone.
+        let _ = writeln!(stderr().lock(), "{}", escaped(text));
     }
 }

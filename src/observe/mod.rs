@@ -1,20 +1,15 @@
-//! Consumers of the events of a run: a bar for terminals, plain lines for logs, JSON lines for programs.
-//!
-//! An event costs the run a few atomic additions. A thread of its own draws a few times a second, from a [`Snapshot`].
-//! Everything goes to standard error.
+//! Consumers of the events of a run: plain lines for logs, JSON lines for programs, and the state of the run that other
+//! processes read.
 
-mod bar;
 mod console;
-mod figures;
 mod json_lines;
 mod lines;
+pub mod live;
+pub mod progress_line;
 mod scope;
-mod speed;
 mod text;
 
-pub use bar::Bar;
 pub use console::Console;
-pub use figures::Snapshot;
 pub use json_lines::JsonLines;
 pub use lines::Lines;
 pub use scope::Scope;

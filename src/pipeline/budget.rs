@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::event::{Event, Observer, Silent, Wait};
 use super::stop::{POLL_INTERVAL, StopToken};
 
 /// A number of bytes that the batches in flight may hold together.
@@ -75,8 +76,8 @@ impl Budget {
         in_use_bytes == 0 || (in_use_bytes <= self.threshold_bytes && fits())
     }
 
-    /// Blocks until `bytes` are granted; false, with nothing taken, once `stop` is requested.
-    fn take(&self, bytes: u64, stop: &StopToken) -> bool {
+    /// Blocks until `bytes` are granted; false, with nothing taken, once `stop` is requested. The observer sees the wait.
+    fn take(&self, bytes: u64, stop: &StopToken, observer: &dyn Observer) -> bool {
         if stop.is_requested() {
             return false;
         }
@@ -85,11 +86,14 @@ impl Budget {
         if !granted {
             let started = Instant::now();
             state.waits.count += 1;
+            observer.observe(&Event::Waiting { reason: Wait::Memory });
             while !granted && !stop.is_requested() {
                 self.released.wait_for(&mut state, POLL_INTERVAL);
                 granted = self.admits(state.in_use_bytes, bytes);
             }
-            state.waits.waited += started.elapsed();
+            let waited = started.elapsed();
+            state.waits.waited += waited;
+            observer.observe(&Event::waited(Wait::Memory, waited));
         }
         if granted {
             state.in_use_bytes += bytes;
@@ -108,17 +112,26 @@ impl Budget {
 }
 
 /// Access to a [`Budget`] for one run: its owner asks for bytes until the run stops.
-#[derive(Debug, Clone)]
-pub struct Admission {
+#[derive(Clone)]
+pub struct Admission<'a> {
     budget: Arc<Budget>,
     stop: StopToken,
     refused: Arc<AtomicBool>,
+    observer: &'a dyn Observer,
 }
 
-impl Admission {
+impl Admission<'static> {
     /// Asks `budget` for bytes until `stop` is requested.
     pub fn new(budget: Arc<Budget>, stop: StopToken) -> Self {
-        Self { budget, stop, refused: Arc::default() }
+        Self { budget, stop, refused: Arc::default(), observer: &Silent }
+    }
+}
+
+impl Admission<'_> {
+    /// Returns the same, whose waits this observer sees.
+    pub(super) fn watched(self, observer: &dyn Observer) -> Admission<'_> {
+        let Self { budget, stop, refused, .. } = self;
+        Admission { budget, stop, refused, observer }
     }
 
     /// Blocks until `bytes` may be used; `None` once a stop is requested.
@@ -126,7 +139,7 @@ impl Admission {
     /// Hold no permit of your own while you ask for another: what you hold is not coming back, and a request larger
     /// than the rest would wait for ever.
     pub fn acquire(&self, bytes: u64) -> Option<Permit> {
-        if self.budget.take(bytes, &self.stop) {
+        if self.budget.take(bytes, &self.stop, self.observer) {
             return Some(Permit { budget: Arc::clone(&self.budget), bytes });
         }
         self.refused.store(true, Ordering::Release);
@@ -189,7 +202,7 @@ mod tests {
 
     use super::*;
 
-    fn admission(limit_bytes: u64, threshold: f64) -> Admission {
+    fn admission(limit_bytes: u64, threshold: f64) -> Admission<'static> {
         Admission::new(Budget::new(limit_bytes, threshold), StopToken::new())
     }
 

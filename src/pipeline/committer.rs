@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, at, bounded, never};
 
 use super::control::{Control, Options};
-use super::event::Event;
+use super::event::{EngineStage, Event, Observer, Wait};
 use super::failure::{Failure, guarded};
 use super::stages::{Commit, Writer};
 use super::threads::{NoThread, start_thread};
@@ -26,6 +26,7 @@ pub(super) struct Checkpoints<C, E> {
     busy: bool,
     interval_records: u64,
     interval_min: Duration,
+    interval_max: Duration,
     records_total: u64,
     records_at_last_point: u64,
     last_point: Instant,
@@ -56,6 +57,7 @@ where
             // Begun at half of the interval, a commit is durable by the whole unless the disk is slow.
             interval_records: (options.checkpoint_interval_records / 2).max(1),
             interval_min: Duration::from_millis(options.checkpoint_interval_ms_min),
+            interval_max: Duration::from_millis(options.checkpoint_interval_ms_max),
             records_total: 0,
             records_at_last_point: 0,
             last_point: Instant::now(),
@@ -82,13 +84,15 @@ where
     }
 
     /// Makes a last commit of everything written and waits for it.
-    pub(super) fn finish<W>(mut self, writer: &mut W) -> Result<(), Failure<E>>
+    pub(super) fn finish<W>(mut self, writer: &mut W, observer: &dyn Observer) -> Result<(), Failure<E>>
     where
         W: Writer<Commit = C, Error = E>,
     {
-        self.wait_until_idle()?;
-        self.take_point(writer)?;
-        self.wait_until_idle()
+        let started = Instant::now();
+        observer.observe(&Event::Waiting { reason: Wait::Disk });
+        let last = self.wait_until_idle().and_then(|()| self.take_point(writer)).and_then(|()| self.wait_until_idle());
+        observer.observe(&Event::waited(Wait::Disk, started.elapsed()));
+        last
     }
 
     /// Tells that a commit under way has ended; silent while there is none.
@@ -110,10 +114,14 @@ where
         outcome
     }
 
-    /// When the next checkpoint falls due, once enough records are written; `None` before.
+    /// When the next checkpoint falls due; `None` while nothing is written since the last one.
     fn due_at(&self) -> Option<Instant> {
-        let enough = self.records_total - self.records_at_last_point >= self.interval_records;
-        enough.then(|| self.last_point.checked_add(self.interval_min)).flatten()
+        let interval = match self.records_total - self.records_at_last_point {
+            0 => return None,
+            records if records >= self.interval_records => self.interval_min,
+            _ => self.interval_max,
+        };
+        self.last_point.checked_add(interval)
     }
 
     fn take_point<W>(&mut self, writer: &mut W) -> Result<(), Failure<E>>
@@ -143,8 +151,10 @@ where
     C: Commit<Error = E>,
 {
     for Point { commit, records_total } in points {
+        let started = Instant::now();
         let outcome = guarded(|| {
             commit.commit()?;
+            control.observer.observe(&Event::timed(EngineStage::Commit, started.elapsed()));
             control.observer.observe(&Event::CheckpointWritten { records_total });
             Ok(())
         });

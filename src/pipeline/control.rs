@@ -21,6 +21,8 @@ pub struct Options {
     pub checkpoint_interval_records: u64,
     /// Shortest time between two commits.
     pub checkpoint_interval_ms_min: u64,
+    /// A commit falls due this long after the last one, however few records are written since.
+    pub checkpoint_interval_ms_max: u64,
 }
 
 /// Connects a run with its caller while it works.
@@ -77,7 +79,12 @@ impl Control<'_> {
 
     /// Tells the observer of progress outside of the engine.
     pub fn progress(&self, records: u64, source_bytes: u64) {
-        self.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes: 0 });
+        self.observer.observe(&Event::Progressed { records, source_bytes, budget_in_use_bytes: 0 });
+    }
+
+    /// Tells the observer that more is known about what this phase will go through.
+    pub fn expect(&self, Expected { records, bytes }: Expected, is_exact: bool) {
+        self.observer.observe(&Event::ExpectedChanged { records, bytes, is_exact });
     }
 
     /// Tells the observer something that a person should read.
@@ -115,7 +122,7 @@ mod tests {
             *observer.0.lock(),
             [
                 Event::PhaseStarted { phase, records_expected: Some(7), bytes_expected: None },
-                Event::BatchWritten { records: 7, source_bytes: 0, budget_in_use_bytes: 0 },
+                Event::Progressed { records: 7, source_bytes: 0, budget_in_use_bytes: 0 },
                 Event::PhaseEnded { phase },
             ]
         );

@@ -23,7 +23,8 @@ where
     E: From<NoThread> + Send,
 {
     // Commits that do nothing would still wake the writer and be reported as checkpoints.
-    let options = Options { checkpoint_interval_records: u64::MAX, ..options.clone() };
+    let options =
+        Options { checkpoint_interval_records: u64::MAX, checkpoint_interval_ms_max: u64::MAX, ..options.clone() };
     run(reader, converter, &mut Take { take, types: PhantomData }, &options, control)
 }
 
@@ -42,6 +43,7 @@ where
     type Output = T;
     type Error = E;
     type Commit = Nothing<E>;
+    const MIGRATES: bool = false;
 
     fn write(&mut self, output: T) -> Result<(), E> {
         (self.take)(output)

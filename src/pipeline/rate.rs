@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
+use super::event::{Event, Observer, Wait};
 use super::stop::{POLL_INTERVAL, StopToken};
 
 /// A token bucket that holds a tenth of a second of records, so that short runs are limited as well.
@@ -58,26 +59,43 @@ impl RateLimit {
         Self { bucket, clock: SystemClock { origin: Instant::now() } }
     }
 
-    /// Blocks until `records` may pass; false once `stop` is requested.
-    pub fn wait(&self, records: u64, stop: &StopToken) -> bool {
-        self.wait_on(&self.clock, records, stop)
+    /// Blocks until `records` may pass; false once `stop` is requested. The observer sees the wait, and each part of the
+    /// records that passes.
+    pub fn wait(&self, records: u64, stop: &StopToken, observer: &dyn Observer) -> bool {
+        self.wait_on(&self.clock, records, stop, observer)
     }
 
-    fn wait_on(&self, clock: &impl Clock, records: u64, stop: &StopToken) -> bool {
+    fn wait_on(&self, clock: &impl Clock, records: u64, stop: &StopToken, observer: &dyn Observer) -> bool {
         let Some(bucket) = &self.bucket else { return !stop.is_requested() };
         let mut records_left = records;
-        while !stop.is_requested() {
+        let mut waiting_since = None;
+        let passed = loop {
+            if stop.is_requested() {
+                break false;
+            }
             // The bucket never holds more than a burst: a larger request would wait for ever.
             let chunk = u32::try_from(records_left).unwrap_or(u32::MAX).min(bucket.burst_records);
             if chunk == 0 {
-                return true;
+                break true;
             }
             match bucket.missing_time(chunk, clock.now()) {
-                None => records_left -= u64::from(chunk),
-                Some(missing) => clock.sleep(missing.min(POLL_INTERVAL)),
+                None => {
+                    records_left -= u64::from(chunk);
+                    observer.observe(&Event::BatchAdmitted { records: u64::from(chunk) });
+                }
+                Some(missing) => {
+                    if waiting_since.is_none() {
+                        waiting_since = Some(clock.now());
+                        observer.observe(&Event::Waiting { reason: Wait::Limit });
+                    }
+                    clock.sleep(missing.min(POLL_INTERVAL));
+                }
             }
+        };
+        if let Some(since) = waiting_since {
+            observer.observe(&Event::waited(Wait::Limit, clock.now().saturating_sub(since)));
         }
-        false
+        passed
     }
 }
 
@@ -106,6 +124,7 @@ mod tests {
     use std::cell::Cell;
 
     use super::*;
+    use crate::pipeline::Silent;
 
     /// A clock that only sleeping moves.
     struct TestClock<'a> {
@@ -135,7 +154,7 @@ mod tests {
         let clock = TestClock::new(&|_| {});
         let limit = RateLimit::new(NonZeroU32::new(rate));
         for &records in requests {
-            assert!(limit.wait_on(&clock, records, &StopToken::new()));
+            assert!(limit.wait_on(&clock, records, &StopToken::new(), &Silent));
         }
         clock.now()
     }
@@ -155,7 +174,7 @@ mod tests {
         let limit = RateLimit::new(NonZeroU32::new(1000));
         let passes_at_once = |records| {
             let before = clock.now();
-            assert!(limit.wait_on(&clock, records, &StopToken::new()));
+            assert!(limit.wait_on(&clock, records, &StopToken::new(), &Silent));
             clock.now() == before
         };
         assert!(passes_at_once(100));
@@ -169,8 +188,8 @@ mod tests {
     #[test]
     fn no_limit_never_waits() {
         let clock = TestClock::new(&|_| panic!("slept"));
-        assert!(RateLimit::new(None).wait_on(&clock, u64::MAX, &StopToken::new()));
-        assert!(RateLimit::new(NonZeroU32::new(u32::MAX)).wait(1, &StopToken::new()));
+        assert!(RateLimit::new(None).wait_on(&clock, u64::MAX, &StopToken::new(), &Silent));
+        assert!(RateLimit::new(NonZeroU32::new(u32::MAX)).wait(1, &StopToken::new(), &Silent));
     }
 
     #[test]
@@ -183,11 +202,11 @@ mod tests {
                 naps.set(naps.get() + 1);
                 stop.request();
             };
-            let passed = limit.wait_on(&TestClock::new(&on_sleep), u64::MAX, &stop);
+            let passed = limit.wait_on(&TestClock::new(&on_sleep), u64::MAX, &stop, &Silent);
             assert_eq!((passed, naps.get()), (rate.is_none(), u32::from(rate.is_some())));
         }
         let stopped = StopToken::new();
         stopped.request();
-        assert!(!RateLimit::new(None).wait(1, &stopped));
+        assert!(!RateLimit::new(None).wait(1, &stopped, &Silent));
     }
 }

@@ -1,6 +1,7 @@
 //! What a store's room supplies to be moved by the engine: a reader, a converter, a writer and its commits.
 
 use super::budget::{Admission, Permit};
+use super::event::Counted;
 
 /// What a [`Reader`] hands over: a batch, the memory that it was admitted with, and its share of the progress.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ pub trait Reader: Send {
     /// The next batch, `None` at the end of the source. It takes a permit from `admission` before it loads what the
     /// batch will hold; `admission.acquire` answers `None` when the run is stopping, and the reader then returns
     /// `None` too.
-    fn next(&mut self, admission: &Admission) -> Result<Option<Admitted<Self::Batch>>, Self::Error>;
+    fn next(&mut self, admission: &Admission<'_>) -> Result<Option<Admitted<Self::Batch>>, Self::Error>;
 }
 
 /// Turns a batch into what is written. Runs on several threads at once; must be a pure function of the batch.
@@ -51,12 +52,18 @@ pub trait Writer: Send {
     type Error: Send;
     /// A point that can be made durable.
     type Commit: Commit<Error = Self::Error>;
+    /// False for a writer of a pass that migrates nothing: what it is given counts as progress of its phase alone.
+    const MIGRATES: bool = true;
 
     /// Writes one output, without waiting for the disk.
     fn write(&mut self, output: Self::Output) -> Result<(), Self::Error>;
     /// What makes everything written so far durable and records it as done. Taken between two outputs, run on the
     /// committer's thread while the writer continues; commits run one at a time, in order.
     fn commit_point(&mut self) -> Result<Self::Commit, Self::Error>;
+    /// What it has counted so far, with earlier attempts; `None` if it counts nothing. Asked a few times a second.
+    fn counted(&self) -> Option<Counted> {
+        None
+    }
 }
 
 /// Work for the committer: sync, then replace the checkpoint.

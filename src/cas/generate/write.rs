@@ -164,6 +164,7 @@ fn write_store(
         rate_limit: None,
         checkpoint_interval_records: u64::MAX,
         checkpoint_interval_ms_min: 0,
+        checkpoint_interval_ms_max: u64::MAX,
     };
     let file_system = disk.file_system(root)?;
     let mut writer = StoreWriter::create(disk, root, options, parallel_workers)?;

@@ -78,6 +78,7 @@ impl<'a> Writer for StateWriter<'a> {
     type Output = Checked;
     type Error = Error;
     type Commit = KeepPlace<'a>;
+    const MIGRATES: bool = false;
 
     fn write(&mut self, checked: Checked) -> Result<(), Error> {
         for (key, content_bytes) in checked.sound {

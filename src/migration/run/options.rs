@@ -31,6 +31,8 @@ pub struct RunOptions {
     pub checkpoint_interval_records: u64,
     /// Shortest time between two checkpoints.
     pub checkpoint_interval_ms_min: u64,
+    /// Longest time between two checkpoints while records are written.
+    pub checkpoint_interval_ms_max: u64,
     /// Memory for what is in flight and for sorting.
     pub memory_budget_bytes: u64,
     /// A sort never gets less memory, however small the budget: a file for every few records would take longer than all
@@ -53,6 +55,7 @@ impl Default for RunOptions {
             batch_records: 1_000,
             checkpoint_interval_records: 10_000,
             checkpoint_interval_ms_min: 200,
+            checkpoint_interval_ms_max: 10_000,
             memory_budget_bytes: 512 << 20,
             sort_memory_bytes_min: 1 << 20,
             backpressure_threshold: 0.8,
@@ -77,6 +80,7 @@ impl RunOptions {
             rate_limit: self.rate_limit,
             checkpoint_interval_records: self.checkpoint_interval_records,
             checkpoint_interval_ms_min: self.checkpoint_interval_ms_min,
+            checkpoint_interval_ms_max: self.checkpoint_interval_ms_max,
         }
     }
 

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use rayon::ThreadPoolBuilder;
@@ -17,7 +18,7 @@ use rayon::ThreadPoolBuilder;
 use super::budget::{Admission, Permit};
 use super::committer::Checkpoints;
 use super::control::{Control, Ended, Options};
-use super::event::Event;
+use super::event::{EngineStage, Event};
 use super::failure::{Failure, guarded};
 use super::rate::RateLimit;
 use super::sequence::Sequence;
@@ -113,8 +114,9 @@ where
         let (output_sender, outputs) = bounded(QUEUE_BATCHES);
         let feeder = Feeder { options, control, abort, batches: batch_sender, failures: output_sender.clone() };
         let feeding = start_thread(scope, "haul-read", move || feeder.feed(reader))?;
-        let converting =
-            start_thread(scope, "haul-pool", move || convert_on_pool(converter, options, &batches, &output_sender))?;
+        let converting = start_thread(scope, "haul-pool", move || {
+            convert_on_pool(converter, options, control, &batches, &output_sender);
+        })?;
         Ok(Self { feeding, converting, outputs })
     }
 
@@ -137,7 +139,8 @@ struct Feeder<'scope, B, O, E> {
 
 impl<B, O, E> Feeder<'_, B, O, E> {
     fn feed<R: Reader<Batch = B, Error = E>>(self, mut reader: R) -> Fed {
-        let admission = Admission::new(Arc::clone(&self.options.budget), self.abort.clone());
+        let observer = self.control.observer;
+        let admission = Admission::new(Arc::clone(&self.options.budget), self.abort.clone()).watched(observer);
         let rate = RateLimit::new(self.options.rate_limit);
         let mut batches = 0;
         let ended = loop {
@@ -156,7 +159,7 @@ impl<B, O, E> Feeder<'_, B, O, E> {
             };
             let Admitted { batch, permit, records, source_bytes } = admitted;
             let load = Load { content: batch, permit, records, source_bytes };
-            if !rate.wait(records, &self.abort) || self.batches.send((batches, load)).is_err() {
+            if !rate.wait(records, &self.abort, observer) || self.batches.send((batches, load)).is_err() {
                 break Ended::Stopped;
             }
             batches += 1;
@@ -167,14 +170,14 @@ impl<B, O, E> Feeder<'_, B, O, E> {
     fn read<R: Reader<Batch = B, Error = E>>(
         &self,
         reader: &mut R,
-        admission: &Admission,
+        admission: &Admission<'_>,
     ) -> Result<Option<Admitted<B>>, E> {
-        let waited_before = self.options.budget.waits().waited;
+        let (started, waited_before) = (Instant::now(), self.options.budget.waits().waited);
         let admitted = reader.next(admission)?;
         let waited = self.options.budget.waits().waited.saturating_sub(waited_before);
-        if !waited.is_zero() {
-            let waited_us = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
-            self.control.observer.observe(&Event::BackpressureWaited { waited_us });
+        if admitted.is_some() {
+            let took = started.elapsed().saturating_sub(waited);
+            self.control.observer.observe(&Event::timed(EngineStage::Read, took));
         }
         Ok(admitted)
     }
@@ -185,6 +188,7 @@ impl<B, O, E> Feeder<'_, B, O, E> {
 fn convert_on_pool<C: Converter>(
     converter: &C,
     options: &Options,
+    control: &Control<'_>,
     batches: &Receiver<Numbered<Load<C::Batch>>>,
     outputs: &Sender<Numbered<Outcome<C::Output, C::Error>>>,
 ) {
@@ -194,18 +198,19 @@ fn convert_on_pool<C: Converter>(
     let threads = pool.build_scoped(
         |thread| thread.run(),
         |pool| {
-            pool.broadcast(|_| convert_all(converter, batches, outputs));
+            pool.broadcast(|_| convert_all(converter, control, batches, outputs));
         },
     );
     if threads.is_err() {
         // The system gives no more threads; this one is left.
-        convert_all(converter, batches, outputs);
+        convert_all(converter, control, batches, outputs);
     }
 }
 
 /// One converting loop. It ends with its first failure: what is still queued then comes after the failed batch.
 fn convert_all<C: Converter>(
     converter: &C,
+    control: &Control<'_>,
     batches: &Receiver<Numbered<Load<C::Batch>>>,
     outputs: &Sender<Numbered<Outcome<C::Output, C::Error>>>,
 ) {
@@ -213,12 +218,14 @@ fn convert_all<C: Converter>(
     for (number, Load { content, permit, records, source_bytes }) in batches {
         // The reader asks before each batch whether to stop. The few that are on their way then are still taken.
         looked();
+        let started = Instant::now();
         let outcome = guarded(|| converter.convert(scratch.get_or_insert_default(), content)).map(|content| Load {
             content,
             permit,
             records,
             source_bytes,
         });
+        control.observer.observe(&Event::timed(EngineStage::Convert, started.elapsed()));
         let failed = outcome.is_err();
         if outputs.send((number, outcome)).is_err() || failed {
             return;
@@ -239,6 +246,7 @@ where
     E: Send,
 {
     let mut sequence = Sequence::new();
+    let mut counting = Counting::default();
     loop {
         select! {
             recv(stages.outputs) -> arrival => {
@@ -254,13 +262,38 @@ where
         }
         while let Some(outcome) = sequence.pop() {
             write_one(outcome?, &mut checkpoints, writer, control)?;
+            counting.tell_if_due(writer, control);
         }
         checkpoints.advance(writer)?;
     }
     let fed = stages.join()?;
     assert_eq!(sequence.popped(), fed.batches, "every batch that was sent is written");
-    checkpoints.finish(writer)?;
+    counting.tell(writer, control);
+    checkpoints.finish(writer, control.observer)?;
     Ok(fed.ended)
+}
+
+/// Tells from time to time what the writer has counted: a batch may be one record.
+#[derive(Default)]
+struct Counting {
+    told: Option<Instant>,
+}
+
+impl Counting {
+    const INTERVAL: Duration = Duration::from_millis(100);
+
+    fn tell_if_due<W: Writer>(&mut self, writer: &W, control: &Control<'_>) {
+        if self.told.is_none_or(|told| told.elapsed() >= Self::INTERVAL) {
+            self.tell(writer, control);
+            self.told = Some(Instant::now());
+        }
+    }
+
+    fn tell<W: Writer>(&self, writer: &W, control: &Control<'_>) {
+        if let Some(counted) = writer.counted() {
+            control.observer.observe(&Event::Counted(Box::new(counted)));
+        }
+    }
 }
 
 fn write_one<W, E>(
@@ -276,10 +309,17 @@ where
     let Load { content, permit, records, source_bytes } = load;
     let budget = Arc::clone(permit.budget());
     looked();
+    let started = Instant::now();
     writer.write(content).map_err(Failure::Error)?;
-    drop(permit);
+    control.observer.observe(&Event::timed(EngineStage::Write, started.elapsed()));
+    // What is told of memory is what this batch held as well: afterwards a run of few batches would seem to use none.
     let budget_in_use_bytes = budget.in_use_bytes();
-    control.observer.observe(&Event::BatchWritten { records, source_bytes, budget_in_use_bytes });
+    drop(permit);
+    control.observer.observe(&if W::MIGRATES {
+        Event::BatchWritten { records, source_bytes, budget_in_use_bytes }
+    } else {
+        Event::Progressed { records, source_bytes, budget_in_use_bytes }
+    });
     checkpoints.count(records);
     checkpoints.advance(writer)
 }

@@ -99,7 +99,7 @@ fn collect(input: &IndexInput<'_>) -> Result<Merged<CANDIDATE_BYTES>, Error> {
                 runs.push(candidate.encode(input.policies.duplicates))?;
             }
         }
-        input.observer.observe(&Event::BatchWritten {
+        input.observer.observe(&Event::Progressed {
             records: u64::from(row_count),
             source_bytes: entry.source_bytes.get(),
             budget_in_use_bytes: runs.resident_bytes(),

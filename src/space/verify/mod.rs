@@ -386,6 +386,7 @@ impl<'a> Writer for Tally<'a> {
     type Output = (Coverage, u64);
     type Error = Error;
     type Commit = SaveState<'a>;
+    const MIGRATES: bool = false;
 
     fn write(&mut self, (coverage, next): (Coverage, u64)) -> Result<(), Error> {
         self.state.coverage.merge(&coverage);

@@ -135,7 +135,7 @@ impl Runner {
             if pages.is_last(&page) || extent == Extent::FirstPage {
                 return Ok(true);
             }
-            if !rate.wait(page.rows, control.stop) {
+            if !rate.wait(page.rows, control.stop, control.observer) {
                 return Ok(false);
             }
         }

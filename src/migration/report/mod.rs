@@ -1,5 +1,7 @@
 //! The report of a run: what was read, the outcomes, and every finding.
 
+pub mod parts;
+
 use std::io::ErrorKind;
 use std::path::Path;
 
