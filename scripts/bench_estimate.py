@@ -26,7 +26,7 @@ class Store:
 
 def stores(options):
     objects = ["--objects", str(options.objects)]
-    large = ["--objects", str(options.large), "--size-min", "1048576", "--size-max", "1048576"]
+    large = ["--objects", str(options.large), "--size-bytes-min", "1048576", "--size-bytes-max", "1048576"]
     for nodes in (30_000, 300_000, 1_000_000):
         if nodes <= options.nodes:
             yield Store("space", f"{nodes:,}", ["space", "generate", "s", "--nodes", str(nodes)], ["--space", "./s"],
