@@ -9,6 +9,7 @@ mod cas;
 mod clean;
 mod command;
 mod command_line;
+mod completions;
 mod confirm;
 #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
 mod db;
@@ -18,6 +19,7 @@ mod error_output;
 mod estimate_text;
 mod habits;
 mod limits;
+mod man;
 #[cfg(feature = "manifest")]
 mod manifest;
 mod output;
@@ -26,6 +28,7 @@ mod owner;
 #[cfg(any(feature = "cas", feature = "manifest"))]
 mod place;
 mod progress;
+mod report;
 mod signals;
 #[cfg(feature = "space")]
 mod space;
@@ -78,6 +81,12 @@ enum Noun {
     #[command(subcommand)]
     #[cfg(feature = "upgrade")]
     Upgrade(upgrade::Verb),
+    /// Show the report of a run, or make a page for a browser of it
+    Report(report::ReportCommand),
+    /// Print what makes a shell complete the words of haul
+    Completions(completions::CompletionsCommand),
+    /// Print the manual, or write a page for each command
+    Man(man::ManCommand),
 }
 
 /// Runs the command that the process was started with and returns its exit code.
@@ -100,6 +109,9 @@ pub fn main() -> u8 {
         Noun::Db(verb) => (verb.output().json, verb.run()),
         #[cfg(feature = "upgrade")]
         Noun::Upgrade(verb) => (verb.output().json, verb.run()),
+        Noun::Report(command) => (command.output.json, command.run()),
+        Noun::Completions(command) => (false, command.run(Cli::command())),
+        Noun::Man(command) => (false, command.run(Cli::command())),
     };
     result.unwrap_or_else(|error| error_output::report(&error, json))
 }

@@ -6,6 +6,7 @@ mod json_lines;
 mod lines;
 pub mod live;
 pub mod progress_line;
+pub mod report_page;
 mod scope;
 mod text;
 
@@ -13,4 +14,4 @@ pub use console::Console;
 pub use json_lines::JsonLines;
 pub use lines::Lines;
 pub use scope::Scope;
-pub use text::duration_text;
+pub use text::{duration_text, seconds_text};
