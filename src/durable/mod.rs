@@ -25,6 +25,7 @@ mod root;
 mod simulated_disk;
 mod source;
 mod stop;
+pub mod system;
 mod temporary;
 mod window;
 

@@ -54,6 +54,22 @@ pub trait RunPlan: Serialize {
     fn inodes_needed(&self) -> Option<u64> {
         None
     }
+    /// Returns the records that a run will go through, as many as it may be; `None` if they are not counted before.
+    fn records(&self) -> Option<u64> {
+        None
+    }
+    /// Returns the bytes of source that a run will go through; `None` if they are not known before.
+    fn source_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Where the records come from, and where they go.
+pub struct Places {
+    /// The source.
+    pub source: PathBuf,
+    /// The target, under the name that it is published by.
+    pub target: PathBuf,
 }
 
 /// What only a store can tell of a run, for its report.
@@ -163,6 +179,12 @@ pub trait Migration: Sized {
     fn settle(&mut self, _cx: &Context<'_>, _state: &mut StateOf<Self>) -> Result<(), Error> {
         Ok(())
     }
+
+    /// Returns where the records come from and where they go.
+    fn places(&self, state: &StateOf<Self>) -> Places;
+
+    /// Returns the records and the bytes of source that the attempts until now have migrated.
+    fn migrated(&self, state: &StateOf<Self>) -> (u64, u64);
 
     /// Returns what the next step will go through.
     fn expected(&self, _state: &StateOf<Self>) -> Expected {

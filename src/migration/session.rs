@@ -8,16 +8,18 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::context::Context;
-use super::lifecycle::{Check, Migration, RunPlan, Standing, StateOf, Step, Summary};
+use super::lifecycle::{Check, Migration, Places, RunPlan, Standing, StateOf, Step, Summary};
 use super::preflight::{last_run, preflight, standing};
 use super::run::locked::LockedRun;
 use super::run::options::{RunOptions, Start};
 use super::run::state::Durability;
 use super::stage::Stage;
 use super::text::escaped_json;
-use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, report_says, write_report};
+use super::watch::AttemptWatch;
+use super::{Error, Findings, FindingsCount, OutcomeCounts, Report, RunDirectory, clock, exit, report_says, write_report};
 use crate::durable::{Disk, GroupSync, replace_file, with_modes};
-use crate::pipeline::{Control, Ended};
+use crate::migration::plan::escape_name;
+use crate::pipeline::{Control, Ended, Event, RunStart};
 
 /// How a run ended without an error.
 pub struct Finished<M: Migration> {
@@ -100,6 +102,8 @@ pub fn run<M: Migration>(
     migration.preflight(&Context::unlocked(disk, directory, M::KIND, options, control), Check::Places)?;
     let lock = LockedRun::create(disk, directory, M::KIND)?;
     let disk = &lock.disk;
+    let watch = AttemptWatch::start(control);
+    let control = &watch.control();
     let session = Session::new(&lock, disk, directory, goal, options, control);
     let result = session.attempt(migration);
     let swept = migration.sweep(&session.cx);
@@ -145,11 +149,11 @@ impl<'a> Session<'a> {
             (None, last) => Ok(stopped_before(migration, last.filter(|_| standing != Standing::Over))),
             (Some(plan), Some(mut state)) if standing == Standing::Continues => {
                 self.keep_plan::<M>(&mut state, &plan)?;
-                self.resume(migration, state)
+                self.resume(migration, state, &plan)
             }
             (Some(plan), last) => {
                 let state = self.begin(migration, &plan, last.as_ref())?;
-                self.carry_out(migration, state, false)
+                self.carry_out(migration, state, &plan, false)
             }
         }
     }
@@ -202,7 +206,12 @@ impl<'a> Session<'a> {
     }
 
     /// Continues a run of the same plan.
-    pub fn resume<M: Migration>(&self, migration: &mut M, mut state: StateOf<M>) -> Result<Finished<M>, Error> {
+    pub fn resume<M: Migration>(
+        &self,
+        migration: &mut M,
+        mut state: StateOf<M>,
+        plan: &M::Plan,
+    ) -> Result<Finished<M>, Error> {
         migration.settle(&self.cx, &mut state)?;
         if state.stage < self.goal {
             let durability = self.durability(migration)?;
@@ -215,7 +224,7 @@ impl<'a> Session<'a> {
             // What is guaranteed of the whole is what is guaranteed of its weakest part.
             state.durability = state.durability.min(durability);
         }
-        self.carry_out(migration, state, true)
+        self.carry_out(migration, state, plan, true)
     }
 
     /// Returns what is done on every file system that is written to: the least, if that differs.
@@ -240,7 +249,54 @@ impl<'a> Session<'a> {
         Ok(first.map(|group_sync| group_sync.to_string()))
     }
 
+    /// Tells the observer that the run begins and how it ends, whatever its end.
     fn carry_out<M: Migration>(
+        &self,
+        migration: &mut M,
+        state: StateOf<M>,
+        plan: &M::Plan,
+        resumed: bool,
+    ) -> Result<Finished<M>, Error> {
+        let start = self.run_start(migration, &state, plan, resumed);
+        self.cx.control.observer.observe(&Event::RunStarted(Box::new(start)));
+        let result = self.take_to_goal(migration, state, resumed);
+        let (outcome, exit_code) = match &result {
+            Ok(finished) => end_of::<M>(&finished.state, finished.stopped),
+            Err(error) => ("failed".to_owned(), error.exit_code()),
+        };
+        self.cx.control.observer.observe(&Event::RunEnded { outcome, exit_code });
+        result
+    }
+
+    fn run_start<M: Migration>(
+        &self,
+        migration: &M,
+        state: &StateOf<M>,
+        plan: &M::Plan,
+        is_resumed: bool,
+    ) -> RunStart {
+        let options = self.cx.options;
+        let Places { source, target } = migration.places(state);
+        let (records_before, source_bytes_before) = migration.migrated(state);
+        RunStart {
+            run_id: state.run_id.clone(),
+            kind: M::NOUN,
+            source: escape_name(source.as_os_str()),
+            target: escape_name(target.as_os_str()),
+            directory: Some(self.cx.directory.path().to_path_buf()),
+            is_resumed,
+            records_before,
+            source_bytes_before,
+            records_planned: plan.records(),
+            source_bytes_planned: plan.source_bytes(),
+            parallel_workers: options.parallel_workers.get() as u64,
+            budget_bytes: options.memory_budget_bytes,
+            rate_limit: options.rate_limit.map(|limit| u64::from(limit.get())),
+            forecast: None,
+        }
+    }
+
+    fn take_to_goal<M: Migration>(
         &self,
         migration: &mut M,
         mut state: StateOf<M>,
@@ -366,6 +422,15 @@ impl<'a> Session<'a> {
             details,
         };
         write_report(disk, &self.cx.directory.report_path(), &report, &findings)
+    }
+}
+
+/// Returns how a run without an error has ended, and the exit code of a program that does nothing else.
+fn end_of<M: Migration>(state: &StateOf<M>, stopped: bool) -> (String, u8) {
+    match (stopped, state.counts.refused() > 0) {
+        (true, _) => ("stopped".to_owned(), exit::TEMPORARY),
+        (false, true) => (state.stage.to_string(), exit::REFUSED_RECORDS),
+        (false, false) => (state.stage.to_string(), exit::OK),
     }
 }
 

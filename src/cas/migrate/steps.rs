@@ -43,7 +43,7 @@ use crate::durable::{
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Check, Context, Durability, Error, FindingsLog, FirstFindings, Migration, OutcomeCounts, SourceBytes, Stage, Step,
+    Check, Context, Durability, Error, FindingsLog, FirstFindings, Migration, OutcomeCounts, Places, SourceBytes, Stage, Step,
     Summary, clock,
 };
 use crate::pipeline::{Ended, Expected, run};
@@ -292,6 +292,14 @@ impl Migration for CasMigration<'_> {
             Stage::Sealed => self.verify(cx, state),
             Stage::Verified | Stage::Published | Stage::RolledBack => self.publish(cx, state),
         }
+    }
+
+    fn places(&self, _state: &RunState) -> Places {
+        Places { source: self.root.path().to_path_buf(), target: self.paths.target().to_path_buf() }
+    }
+
+    fn migrated(&self, state: &RunState) -> (u64, u64) {
+        (state.progress.items, state.progress.source_bytes)
     }
 
     fn summary(&self, _cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {

@@ -29,7 +29,7 @@ use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts,
+    Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts, Places,
     RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary, clock,
 };
 use crate::pipeline::{Ended, run};
@@ -269,6 +269,14 @@ impl Migration for ManifestMigration<'_> {
         accounting.ledger.append(LedgerEntry::Ended { migrated: state.counts.migrated })?;
         state.progress.ledger = accounting.ledger.sync()?;
         Ok(Step::Reached(Stage::Published))
+    }
+
+    fn places(&self, _state: &RunState) -> Places {
+        Places { source: self.root.to_path_buf(), target: self.root.to_path_buf() }
+    }
+
+    fn migrated(&self, state: &RunState) -> (u64, u64) {
+        (state.records, state.progress.source_bytes)
     }
 
     fn summary(&self, _cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {

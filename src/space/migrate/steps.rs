@@ -12,7 +12,7 @@ use crate::durable::{
 };
 use crate::migration::checkpoint::Kind;
 use crate::migration::{
-    Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, RunOptions, Stage, Start, Step, Subset,
+    Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, Places, RunOptions, Stage, Start, Step, Subset,
     Summary, pointer, retire,
 };
 use crate::pipeline::{Ended, Expected, Phase, run};
@@ -250,6 +250,14 @@ impl Migration for SpaceMigration<'_> {
             Stage::Sealed => self.verify(cx, state),
             Stage::Verified | Stage::Published | Stage::RolledBack => self.publish(cx, state),
         }
+    }
+
+    fn places(&self, state: &RunState) -> Places {
+        Places { source: self.source.directory().to_path_buf(), target: self.paths.store(&state.progress.store) }
+    }
+
+    fn migrated(&self, state: &RunState) -> (u64, u64) {
+        (state.records, state.progress.source.total)
     }
 
     fn summary(&self, cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {

@@ -13,7 +13,7 @@ use super::verify::verify;
 use super::work::Work;
 use crate::durable::remove_tree;
 use crate::migration::checkpoint::Kind;
-use crate::migration::{Check, Context, Error, Migration, SourceBytes, Stage, Standing, Step, Summary, clock};
+use crate::migration::{Check, Context, Error, Migration, Places, SourceBytes, Stage, Standing, Step, Summary, clock};
 use crate::pipeline::{Control, Ended};
 use crate::upgrade::backfill::Limits;
 use crate::upgrade::freeze::snapshot::DatabaseSnapshot;
@@ -264,6 +264,14 @@ impl Migration for UpgradeMigration<'_> {
             Phase::Cutover => self.cut_over(cx, state, &plan)?,
         }
         Ok(Step::Reached(phase.goal()))
+    }
+
+    fn places(&self, _state: &RunState) -> Places {
+        Places { source: self.directory().to_path_buf(), target: self.directory().to_path_buf() }
+    }
+
+    fn migrated(&self, _state: &RunState) -> (u64, u64) {
+        (0, 0)
     }
 
     fn summary(&self, cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
