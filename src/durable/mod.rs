@@ -25,6 +25,7 @@ mod root;
 mod simulated_disk;
 mod source;
 mod stop;
+mod sync_time;
 pub mod system;
 mod temporary;
 mod window;
@@ -57,5 +58,6 @@ pub use source::{
     WindowError, is_source_directory, link_obstacle, read_source_whole, source_entries, source_identity, source_names,
 };
 pub use stop::{BYTES_MAX, ITEMS_MAX, NEVER, StopCheck, count_from_now_on, looked};
+pub use sync_time::sync_time;
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
 pub use window::Window;

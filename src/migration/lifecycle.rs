@@ -1,11 +1,13 @@
 //! What a store supplies to be taken through the life of a migration.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::checkpoint::{Decode, Encode, Kind};
 use super::context::Context;
+use super::report::parts::Next;
 use super::run::state::{Durability, Rules, RunState};
 use super::stage::Stage;
 use super::{Error, OutcomeCounts, SourceBytes};
@@ -73,6 +75,7 @@ pub struct Places {
 }
 
 /// What only a store can tell of a run, for its report.
+#[derive(Default)]
 pub struct Summary {
     /// Where the records came from.
     pub source: String,
@@ -80,8 +83,18 @@ pub struct Summary {
     pub target: String,
     /// Bytes of the source by what they are.
     pub source_bytes: SourceBytes,
-    /// Length of everything written.
-    pub target_bytes: u64,
+    /// Bytes of the target by what they are.
+    pub written: BTreeMap<String, u64>,
+    /// Bytes that were staged before they were published; 0 for a store that stages single files.
+    pub staging_bytes: u64,
+    /// Digests of what was made and of what it was made from, by what they are.
+    pub digests: BTreeMap<String, String>,
+    /// How the source is read, where there is a choice.
+    pub reader: Option<String>,
+    /// How much of the target is read again.
+    pub verify: Option<String>,
+    /// The commands that come next.
+    pub next: Next,
     /// What only this kind of store reports: a JSON object.
     pub details: serde_json::Value,
 }
@@ -185,6 +198,11 @@ pub trait Migration: Sized {
 
     /// Returns the records and the bytes of source that the attempts until now have migrated.
     fn migrated(&self, state: &StateOf<Self>) -> (u64, u64);
+
+    /// Returns true if something of the source is not in the target that should be: the operator has to look at the report.
+    fn leaves_out(&self, state: &StateOf<Self>) -> bool {
+        state.counts.refused() > 0
+    }
 
     /// Returns what the next step will go through.
     fn expected(&self, _state: &StateOf<Self>) -> Expected {

@@ -35,7 +35,7 @@ pub use finding::{Finding, Findings, FindingsLog, Severity};
 pub use first_findings::{FINDINGS_KEPT_MAX, FirstFindings};
 pub use journal::{Journal, JournalContents, JournalEntry, now_text};
 pub use lifecycle::{Check, Migration, Places, RunPlan, Standing, Step, Summary};
-pub use outcome::OutcomeCounts;
+pub use outcome::{OutcomeCounts, counted};
 pub use plan::{PlannedFile, free_space_check, nearest_directory, plan_digest};
 pub use preflight::rehearse;
 pub use redact::redacted;

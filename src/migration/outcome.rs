@@ -1,15 +1,19 @@
 //! The sums that must add up: the outcome of each record, by the outcomes of each kind of store.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::Error;
+use super::{Error, FindingsCount};
+use crate::pipeline::Counted;
 
 /// Records by outcome. Every record that is read ends in exactly one of them. Made by `outcome_counts!`.
 pub trait OutcomeCounts: Serialize + fmt::Display {
     /// Adds the counts of another part of the run.
     fn merge(&mut self, other: &Self);
+    /// Every count with the name that it has in JSON.
+    fn by_name(&self) -> Vec<(&'static str, u64)>;
     /// Records counted.
     fn sum(&self) -> u64;
     /// Records that were refused.
@@ -22,6 +26,20 @@ pub trait OutcomeCounts: Serialize + fmt::Display {
             return Ok(());
         }
         Err(Error::Accounting { what: format!("{read} records were read, {sum} have an outcome") })
+    }
+}
+
+/// Returns what a writer has counted, for the observer of the run.
+pub fn counted(
+    counts: &impl OutcomeCounts,
+    written: impl IntoIterator<Item = (&'static str, u64)>,
+    findings: &FindingsCount,
+) -> Counted {
+    let named = |(name, count): (&'static str, u64)| (Cow::Borrowed(name), count);
+    Counted {
+        outcomes: counts.by_name().into_iter().map(named).collect(),
+        written: written.into_iter().map(named).collect(),
+        findings: findings.by_name().into_iter().map(named).collect(),
     }
 }
 
@@ -56,6 +74,10 @@ macro_rules! outcome_counts {
             fn merge(&mut self, other: &Self) {
                 $(self.$passed = self.$passed.saturating_add(other.$passed);)+
                 $(self.$refused = self.$refused.saturating_add(other.$refused);)+
+            }
+
+            fn by_name(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($passed), self.$passed),)+ $((stringify!($refused), self.$refused),)+]
             }
 
             fn sum(&self) -> u64 {

@@ -36,7 +36,7 @@ pub fn publish(
     let mut migration = SpaceMigration::open(paths, &options)?;
     let watch = AttemptWatch::start(control);
     let control = &watch.control();
-    let session = Session::new(&lock, &disk, &directory, Stage::Published, &options.run, control);
+    let session = Session::new(&lock, &disk, &directory, Stage::Published, &options.run, control, &watch);
     let plan = plan(paths, migration.source(), &options)?;
     if !session.take_plan(&mut migration, &mut state, &plan)? {
         return Err(Error::Verification {

@@ -1,18 +1,21 @@
 //! The report of a run: what was read, the outcomes, and every finding.
 
+pub(super) mod about;
 pub mod parts;
+pub(super) mod timeline;
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::parts::AboutRun;
 use super::text::escaped_json;
 use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Attributes, Disk, DiskFile, read_file, replace_file_with, temporary_name};
 
 /// Version of the report's JSON.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 const REPORT_READ_BYTES_MAX: u64 = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -35,7 +38,7 @@ pub struct Report<C> {
     pub counts: C,
     /// Bytes of the source by what they are.
     pub source_bytes: SourceBytes,
-    /// Length of everything written.
+    /// Length of everything written: the sum of [`AboutRun::written`].
     pub target_bytes: u64,
     /// How long it took, this attempt alone.
     pub duration_ms: u64,
@@ -46,6 +49,9 @@ pub struct Report<C> {
     /// What only this kind of store has to say.
     #[serde(skip_serializing_if = "serde_json::Value::is_null")]
     pub details: serde_json::Value,
+    /// What version 2 says of the run itself.
+    #[serde(flatten)]
+    pub about: AboutRun,
 }
 
 /// Bytes of the source by what they are. Every byte is in exactly one of the parts.
@@ -112,6 +118,11 @@ impl FindingsCount {
             Ok(())
         })?;
         Ok(count)
+    }
+
+    /// Returns each with the name of its severity.
+    pub fn by_name(&self) -> [(&'static str, u64); 3] {
+        [("note", self.note), ("refused", self.refused), ("fatal", self.fatal)]
     }
 
     /// All of them.
@@ -210,6 +221,7 @@ impl Appender<'_> {
 mod tests {
     use serde_json::json;
 
+    use super::parts::{Attempt, Next};
     use super::*;
     use crate::durable::{CrashFault, InjectedFault, SimulatedDisk};
     use crate::migration::test_disk::{bytes_of, disk};
@@ -238,6 +250,20 @@ mod tests {
             findings_count: FindingsCount { note: 1, refused: 2, fatal: 0 },
             policy: json!({"on_corrupt": "refuse"}),
             details: json!(null),
+            about: about(),
+        }
+    }
+
+    fn about() -> AboutRun {
+        AboutRun {
+            attempts: vec![Attempt {
+                started_at: "2026-11-21T01:18:00.000Z".into(),
+                outcome: "killed".into(),
+                ..Attempt::default()
+            }],
+            written: [("segments".to_owned(), 4_200_000)].into(),
+            next: Next { verify: Some("haul space verify memory/main".into()), rollback: None },
+            ..AboutRun::default()
         }
     }
 
