@@ -300,7 +300,7 @@ mod tests {
     fn json_is_frozen() {
         insta::assert_snapshot!(written(2).2, @r#"
         {
-          "report_version": 1,
+          "report_version": 2,
           "run_id": "r1",
           "noun": "space",
           "outcome": "published",
@@ -328,6 +328,60 @@ mod tests {
           },
           "policy": {
             "on_corrupt": "refuse"
+          },
+          "haul": {
+            "version": "",
+            "commit": null
+          },
+          "attempts": [
+            {
+              "started_at": "2026-11-21T01:18:00.000Z",
+              "ended_at": null,
+              "outcome": "killed",
+              "exit_code": null,
+              "records": 0,
+              "seconds": 0.0,
+              "cpu_seconds": 0.0,
+              "rss_peak_bytes": 0
+            }
+          ],
+          "settings": {
+            "workers": 0,
+            "budget_bytes": 0,
+            "batch_records": 0,
+            "checkpoint_interval_records": 0,
+            "rate_limit": null,
+            "reader": null,
+            "verify": null,
+            "durability": ""
+          },
+          "environment": {
+            "kernel": null,
+            "cpu": null,
+            "cores": 0,
+            "memory_bytes": null,
+            "cgroup_memory_bytes": null,
+            "cgroup_cpus": null,
+            "source": null,
+            "target": null
+          },
+          "phases": [],
+          "stages": {},
+          "peaks": {
+            "rss": 0,
+            "budget": 0,
+            "staging_bytes": 0
+          },
+          "timeline": [],
+          "written": {
+            "segments": 4200000
+          },
+          "digests": {},
+          "estimate": null,
+          "grade": null,
+          "next": {
+            "verify": "haul space verify memory/main",
+            "rollback": null
           },
           "findings": [
             {"severity":"refused","file":"000001.log","offset":0,"length":1,"reason":"checksum mismatch"},

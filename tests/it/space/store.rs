@@ -33,6 +33,7 @@ fn options() -> Options {
         rate_limit: None,
         checkpoint_interval_records: 1,
         checkpoint_interval_ms_min: 0,
+        checkpoint_interval_ms_max: 3_600_000,
     }
 }
 
