@@ -1,4 +1,4 @@
-//! Counts what a scan will find, ahead of whoever works on it: names only.
+//! Counts what a scan will find, ahead of the work on it: names only.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ pub(super) mod about;
 pub mod parts;
 pub(super) mod timeline;
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use self::parts::AboutRun;
 use super::text::escaped_json;
 use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Attributes, Disk, DiskFile, read_file, replace_file_with, temporary_name};
+use crate::pipeline::Counted;
 
 /// Version of the report's JSON.
 pub const REPORT_VERSION: u32 = 2;
@@ -128,6 +130,20 @@ impl FindingsCount {
     /// All of them.
     pub fn sum(&self) -> u64 {
         self.note + self.refused + self.fatal
+    }
+}
+
+/// Returns what a writer has counted, for the observer of the run.
+pub fn counted(
+    counts: &impl OutcomeCounts,
+    written: impl IntoIterator<Item = (&'static str, u64)>,
+    findings: &FindingsCount,
+) -> Counted {
+    let named = |(name, count): (&'static str, u64)| (Cow::Borrowed(name), count);
+    Counted {
+        outcomes: counts.by_name().into_iter().map(named).collect(),
+        written: written.into_iter().map(named).collect(),
+        findings: findings.by_name().into_iter().map(named).collect(),
     }
 }
 

@@ -373,7 +373,7 @@ struct StopAtOnce(StopToken);
 
 impl Observer for StopAtOnce {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::BatchWritten { .. }) {
+        if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
             self.0.request();
         }
     }
