@@ -27,6 +27,7 @@ mod source;
 mod stop;
 pub mod system;
 mod temporary;
+mod volatile_file;
 mod window;
 
 pub use attributes::{AttributesNotKept, copy_attributes};
@@ -58,4 +59,5 @@ pub use source::{
 };
 pub use stop::{BYTES_MAX, ITEMS_MAX, NEVER, StopCheck, count_from_now_on, looked};
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
+pub use volatile_file::VolatileFile;
 pub use window::Window;

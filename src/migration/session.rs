@@ -16,7 +16,9 @@ use super::run::state::Durability;
 use super::stage::Stage;
 use super::text::escaped_json;
 use super::watch::AttemptWatch;
-use super::{Error, Findings, FindingsCount, OutcomeCounts, Report, RunDirectory, clock, exit, report_says, write_report};
+use super::{
+    Error, Findings, FindingsCount, OutcomeCounts, Report, RunDirectory, clock, exit, report_says, write_report,
+};
 use crate::durable::{Disk, GroupSync, replace_file, with_modes};
 use crate::migration::plan::escape_name;
 use crate::pipeline::{Control, Ended, Event, RunStart};
@@ -268,13 +270,7 @@ impl<'a> Session<'a> {
         result
     }
 
-    fn run_start<M: Migration>(
-        &self,
-        migration: &M,
-        state: &StateOf<M>,
-        plan: &M::Plan,
-        is_resumed: bool,
-    ) -> RunStart {
+    fn run_start<M: Migration>(&self, migration: &M, state: &StateOf<M>, plan: &M::Plan, is_resumed: bool) -> RunStart {
         let options = self.cx.options;
         let Places { source, target } = migration.places(state);
         let (records_before, source_bytes_before) = migration.migrated(state);

@@ -43,8 +43,8 @@ use crate::durable::{
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Check, Context, Durability, Error, FindingsLog, FirstFindings, Migration, OutcomeCounts, Places, SourceBytes, Stage, Step,
-    Summary, clock,
+    Check, Context, Durability, Error, FindingsLog, FirstFindings, Migration, OutcomeCounts, Places, SourceBytes,
+    Stage, Step, Summary, clock,
 };
 use crate::pipeline::{Ended, Expected, run};
 

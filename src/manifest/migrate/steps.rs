@@ -29,8 +29,8 @@ use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
 use crate::migration::{
-    Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts, Places,
-    RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary, clock,
+    Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts,
+    Places, RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary, clock,
 };
 use crate::pipeline::{Ended, run};
 

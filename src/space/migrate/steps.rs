@@ -12,8 +12,8 @@ use crate::durable::{
 };
 use crate::migration::checkpoint::Kind;
 use crate::migration::{
-    Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, Places, RunOptions, Stage, Start, Step, Subset,
-    Summary, pointer, retire,
+    Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, Places, RunOptions, Stage, Start, Step,
+    Subset, Summary, pointer, retire,
 };
 use crate::pipeline::{Ended, Expected, Phase, run};
 use crate::space::apart::{check_log_apart, check_places_free};
