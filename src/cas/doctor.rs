@@ -138,7 +138,7 @@ struct Names {
 
 impl Destination for Names {
     fn place(&mut self, _incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
-        Ok(PlaceResult::Migrated(BlobMethod::Copied))
+        Ok(PlaceResult::Migrated { method: BlobMethod::Copied, sidecar_bytes: 0 })
     }
 
     fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {

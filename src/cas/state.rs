@@ -49,6 +49,8 @@ pub struct LaterCounts {
     pub is_second_pass: bool,
     /// Objects that were not read again.
     pub not_read_again: u64,
+    /// Bytes of the sidecars of the migrated objects.
+    pub sidecar_bytes: u64,
 }
 
 impl<C> Decode<C> for LaterCounts {
@@ -60,6 +62,10 @@ impl<C> Decode<C> for LaterCounts {
                 blobs: blobs?,
                 is_second_pass: Decode::decode(decoder)?,
                 not_read_again: Decode::decode(decoder)?,
+                sidecar_bytes: match Decode::decode(decoder) {
+                    Err(DecodeError::UnexpectedEnd { .. }) => 0,
+                    bytes => bytes?,
+                },
             }),
         }
     }
@@ -125,6 +131,12 @@ impl SealedIndex {
     pub fn file(&self) -> FileDigest {
         FileDigest { digest: self.digest, len_bytes: self.len_bytes }
     }
+}
+
+/// Returns the bytes of the target by what they are. The map lies next to the target.
+pub fn written(state: &RunState) -> [(&'static str, u64); 3] {
+    let Progress { stored_bytes, index, more, .. } = &state.progress;
+    [("blobs", *stored_bytes), ("sidecars", more.sidecar_bytes), ("index", index.map_or(0, |index| index.len_bytes))]
 }
 
 #[cfg(test)]

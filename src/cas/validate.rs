@@ -110,7 +110,7 @@ struct Comparison<'a> {
 
 impl Destination for Comparison<'_> {
     fn place(&mut self, _incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
-        Ok(PlaceResult::Migrated(BlobMethod::Copied))
+        Ok(PlaceResult::Migrated { method: BlobMethod::Copied, sidecar_bytes: 0 })
     }
 
     fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {

@@ -5,6 +5,7 @@ use std::io::Write;
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
+use super::arguments::OutputArgs;
 use super::output;
 
 /// `haul completions`
@@ -13,6 +14,8 @@ pub struct CompletionsCommand {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl CompletionsCommand {

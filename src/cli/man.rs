@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::{Args, Command};
 use clap_mangen::Man;
 
+use super::arguments::OutputArgs;
 use super::output;
 use crate::durable::{RealDisk, create_directory_durable, replace_file};
 use crate::migration::exit;
@@ -15,6 +16,8 @@ use crate::migration::exit;
 pub struct ManCommand {
     /// Write a page for each command into this directory; without it, print the page of haul itself
     directory: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl ManCommand {

@@ -20,6 +20,7 @@ use super::locks::lock_file;
 use super::new_modes::NewModes;
 use super::real_root::{RealRoot, visit_names, without_loop};
 use super::regular_file::{check_regular, not_regular};
+use super::sync_time::timed;
 use super::{
     AttributesNotKept, ClaimTimes, CopyMeans, CopyMethod, Disk, DiskEntry, DiskError, DiskFile, DiskFileSystem,
     DiskRoot, EntryKind, Link, LockGuard, LockReach, SourceFile, SourceNameKind, StopCheck, copy, copy_attributes,
@@ -202,7 +203,9 @@ impl Disk for LimitedDisk {
     }
 
     fn sync_directory(&self, path: &Path) -> Result<(), DiskError> {
-        self.open_directory(path).and_then(|directory| directory.sync_all()).map_err(failed("sync directory", path))
+        self.open_directory(path)
+            .and_then(|directory| timed(|| directory.sync_all()))
+            .map_err(failed("sync directory", path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {

@@ -25,7 +25,10 @@ mod root;
 mod simulated_disk;
 mod source;
 mod stop;
+mod sync_time;
+pub mod system;
 mod temporary;
+mod volatile_file;
 mod window;
 
 pub use attributes::{AttributesNotKept, copy_attributes};
@@ -56,5 +59,7 @@ pub use source::{
     WindowError, is_source_directory, link_obstacle, read_source_whole, source_entries, source_identity, source_names,
 };
 pub use stop::{BYTES_MAX, ITEMS_MAX, NEVER, StopCheck, count_from_now_on, looked};
+pub use sync_time::sync_time;
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
+pub use volatile_file::VolatileFile;
 pub use window::Window;

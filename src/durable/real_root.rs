@@ -22,6 +22,7 @@ use super::error::TooLong;
 use super::file_systems::RealFileSystem;
 use super::root::{DiskRoot, FileState, FreeSpace, Model, Obstacle, ReadRoot, RootDirectory, TakePiece};
 use super::source::faults::{SourceOperation, check};
+use super::sync_time::timed;
 use super::{AttributesNotKept, DiskError, DiskFileSystem, SourceNameKind, file_systems};
 
 /// The size of the buffer for directory entries of one call.
@@ -297,7 +298,7 @@ impl RealDirectory {
             keep_time(&from, &file)?;
         }
         if synced {
-            file.sync_all()?;
+            timed(|| file.sync_all())?;
         }
         Ok(not_kept)
     }
@@ -358,13 +359,13 @@ impl RootDirectory for RealDirectory {
 
     fn sync(&self) -> Result<(), DiskError> {
         self.open_for_read()
-            .and_then(rustix::fs::fsync)
+            .and_then(|directory| timed(|| rustix::fs::fsync(directory)))
             .map_err(|e| DiskError::new("sync directory", &self.path, e.into()))
     }
 
     fn sync_file(&self, name: &OsStr) -> Result<(), DiskError> {
         openat(&self.fd, name, READ | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .and_then(rustix::fs::fsync)
+            .and_then(|directory| timed(|| rustix::fs::fsync(directory)))
             .map_err(|e| self.error("sync", name, e))
     }
 

@@ -1,11 +1,13 @@
 //! What a store supplies to be taken through the life of a migration.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::checkpoint::{Decode, Encode, Kind};
 use super::context::Context;
+use super::report::parts::Next;
 use super::run::state::{Durability, Rules, RunState};
 use super::stage::Stage;
 use super::{Error, OutcomeCounts, SourceBytes};
@@ -54,9 +56,26 @@ pub trait RunPlan: Serialize {
     fn inodes_needed(&self) -> Option<u64> {
         None
     }
+    /// Returns the records that a run will go through, as many as it may be; `None` if they are not counted before.
+    fn records(&self) -> Option<u64> {
+        None
+    }
+    /// Returns the bytes of source that a run will go through; `None` if they are not known before.
+    fn source_bytes(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Where the records come from, and where they go.
+pub struct Places {
+    /// The source.
+    pub source: PathBuf,
+    /// The target, under the name that it is published by.
+    pub target: PathBuf,
 }
 
 /// What only a store can tell of a run, for its report.
+#[derive(Default)]
 pub struct Summary {
     /// Where the records came from.
     pub source: String,
@@ -64,8 +83,18 @@ pub struct Summary {
     pub target: String,
     /// Bytes of the source by what they are.
     pub source_bytes: SourceBytes,
-    /// Length of everything written.
-    pub target_bytes: u64,
+    /// Bytes of the target by what they are.
+    pub written: BTreeMap<String, u64>,
+    /// Bytes that were staged before they were published; 0 for a store that stages single files.
+    pub staging_bytes: u64,
+    /// Digests of what was made and of what it was made from, by what they are.
+    pub digests: BTreeMap<String, String>,
+    /// How the source is read, where there is a choice.
+    pub reader: Option<String>,
+    /// How much of the target is read again.
+    pub verify: Option<String>,
+    /// The commands that come next.
+    pub next: Next,
     /// What only this kind of store reports: a JSON object.
     pub details: serde_json::Value,
 }
@@ -162,6 +191,17 @@ pub trait Migration: Sized {
     /// Brings the state of a run that is continued up to what is on the disk.
     fn settle(&mut self, _cx: &Context<'_>, _state: &mut StateOf<Self>) -> Result<(), Error> {
         Ok(())
+    }
+
+    /// Returns where the records come from and where they go.
+    fn places(&self, state: &StateOf<Self>) -> Places;
+
+    /// Returns the records and the bytes of source that the attempts until now have migrated.
+    fn migrated(&self, state: &StateOf<Self>) -> (u64, u64);
+
+    /// Returns true if something of the source is not in the target that should be: the operator has to look at the report.
+    fn leaves_out(&self, state: &StateOf<Self>) -> bool {
+        state.counts.refused() > 0
     }
 
     /// Returns what the next step will go through.

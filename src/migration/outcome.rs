@@ -10,6 +10,8 @@ use super::Error;
 pub trait OutcomeCounts: Serialize + fmt::Display {
     /// Adds the counts of another part of the run.
     fn merge(&mut self, other: &Self);
+    /// Every count with the name that it has in JSON.
+    fn by_name(&self) -> Vec<(&'static str, u64)>;
     /// Records counted.
     fn sum(&self) -> u64;
     /// Records that were refused.
@@ -56,6 +58,10 @@ macro_rules! outcome_counts {
             fn merge(&mut self, other: &Self) {
                 $(self.$passed = self.$passed.saturating_add(other.$passed);)+
                 $(self.$refused = self.$refused.saturating_add(other.$refused);)+
+            }
+
+            fn by_name(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($passed), self.$passed),)+ $((stringify!($refused), self.$refused),)+]
             }
 
             fn sum(&self) -> u64 {

@@ -1,23 +1,28 @@
 //! One life cycle for every migration: lock, check, plan, begin or continue, step by step to the goal, report.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
 use super::context::Context;
-use super::lifecycle::{Check, Migration, RunPlan, Standing, StateOf, Step, Summary};
+use super::lifecycle::{Check, Migration, Places, RunPlan, Standing, StateOf, Step, Summary};
 use super::preflight::{last_run, preflight, standing};
+use super::report::about::{environment, haul_version, settings, with_events};
+use super::report::parts::{AboutRun, Peaks, Settings};
 use super::run::locked::LockedRun;
 use super::run::options::{RunOptions, Start};
 use super::run::state::Durability;
 use super::stage::Stage;
 use super::text::escaped_json;
-use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, report_says, write_report};
+use super::watch::AttemptWatch;
+use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, exit, report_says, write_report};
 use crate::durable::{Disk, GroupSync, replace_file, with_modes};
-use crate::pipeline::{Control, Ended};
+use crate::migration::plan::escape_name;
+use crate::pipeline::{Control, Ended, Event, RunStart};
 
 /// How a run ended without an error.
 pub struct Finished<M: Migration> {
@@ -84,6 +89,9 @@ pub struct Session<'a> {
     cx: Context<'a>,
     lock: &'a LockedRun,
     goal: Stage,
+    watch: &'a AttemptWatch<'a>,
+    /// When the checkpoint of an earlier attempt was written.
+    last_checkpoint: Option<Timestamp>,
 }
 
 /// Takes a migration from where it is to `goal`: continues the run in the checkpoint, or begins one.
@@ -100,7 +108,9 @@ pub fn run<M: Migration>(
     migration.preflight(&Context::unlocked(disk, directory, M::KIND, options, control), Check::Places)?;
     let lock = LockedRun::create(disk, directory, M::KIND)?;
     let disk = &lock.disk;
-    let session = Session::new(&lock, disk, directory, goal, options, control);
+    let watch = AttemptWatch::start(control);
+    let control = &watch.control();
+    let session = Session::new(&lock, disk, directory, goal, options, control, &watch);
     let result = session.attempt(migration);
     let swept = migration.sweep(&session.cx);
     let mut end = result.map_err(|error| lock.reason_of(error))?;
@@ -109,7 +119,7 @@ pub fn run<M: Migration>(
 }
 
 impl<'a> Session<'a> {
-    /// Returns a session that holds this lock.
+    /// Returns a session that holds this lock. `control` is that of the watch.
     pub fn new(
         lock: &'a LockedRun,
         disk: &'a Arc<dyn Disk>,
@@ -117,9 +127,12 @@ impl<'a> Session<'a> {
         goal: Stage,
         options: &'a RunOptions,
         control: &'a Control<'a>,
+        watch: &'a AttemptWatch<'a>,
     ) -> Self {
         let checkpoint = lock.checkpoint.clone();
-        Self { cx: Context { disk, directory, options, control, checkpoint, lock: Some(lock) }, lock, goal }
+        let last_checkpoint = if disk.is_system() { modified_at(&directory.checkpoint_path()) } else { None };
+        let cx = Context { disk, directory, options, control, checkpoint, lock: Some(lock) };
+        Self { cx, lock, goal, watch, last_checkpoint }
     }
 
     fn attempt<M: Migration>(&self, migration: &mut M) -> Result<Finished<M>, Error> {
@@ -145,11 +158,11 @@ impl<'a> Session<'a> {
             (None, last) => Ok(stopped_before(migration, last.filter(|_| standing != Standing::Over))),
             (Some(plan), Some(mut state)) if standing == Standing::Continues => {
                 self.keep_plan::<M>(&mut state, &plan)?;
-                self.resume(migration, state)
+                self.resume(migration, state, &plan)
             }
             (Some(plan), last) => {
                 let state = self.begin(migration, &plan, last.as_ref())?;
-                self.carry_out(migration, state, false)
+                self.carry_out(migration, state, &plan, false)
             }
         }
     }
@@ -173,6 +186,8 @@ impl<'a> Session<'a> {
         let text = serde_json::to_string_pretty(&kept).expect("plain data always serialises");
         replace_file(disk, &self.cx.directory.plan_path(), escaped_json(&text).as_bytes())?;
         migration.begin(&self.cx, &mut state, last)?;
+        // What is found before the first record is moved is of this attempt.
+        state.attempts = self.watch.begin(state.attempts, 0, None);
         self.cx.checkpoint.store(disk, &state)?;
         Ok(state)
     }
@@ -202,7 +217,12 @@ impl<'a> Session<'a> {
     }
 
     /// Continues a run of the same plan.
-    pub fn resume<M: Migration>(&self, migration: &mut M, mut state: StateOf<M>) -> Result<Finished<M>, Error> {
+    pub fn resume<M: Migration>(
+        &self,
+        migration: &mut M,
+        mut state: StateOf<M>,
+        plan: &M::Plan,
+    ) -> Result<Finished<M>, Error> {
         migration.settle(&self.cx, &mut state)?;
         if state.stage < self.goal {
             let durability = self.durability(migration)?;
@@ -214,8 +234,9 @@ impl<'a> Session<'a> {
             }
             // What is guaranteed of the whole is what is guaranteed of its weakest part.
             state.durability = state.durability.min(durability);
+            state.attempts = self.watch.begin(state.attempts, state.records, self.last_checkpoint);
         }
-        self.carry_out(migration, state, true)
+        self.carry_out(migration, state, plan, true)
     }
 
     /// Returns what is done on every file system that is written to: the least, if that differs.
@@ -240,7 +261,48 @@ impl<'a> Session<'a> {
         Ok(first.map(|group_sync| group_sync.to_string()))
     }
 
+    /// Tells the observer that the run begins and how it ends, whatever its end.
     fn carry_out<M: Migration>(
+        &self,
+        migration: &mut M,
+        state: StateOf<M>,
+        plan: &M::Plan,
+        resumed: bool,
+    ) -> Result<Finished<M>, Error> {
+        let start = self.run_start(migration, &state, plan, resumed);
+        self.cx.control.observer.observe(&Event::RunStarted(Box::new(start)));
+        let result = self.take_to_goal(migration, state, resumed);
+        let (outcome, exit_code) = match &result {
+            Ok(finished) => end_of(migration, &finished.state, finished.stopped),
+            Err(error) => ("failed".to_owned(), error.exit_code()),
+        };
+        self.cx.control.observer.observe(&Event::RunEnded { outcome, exit_code });
+        result
+    }
+
+    fn run_start<M: Migration>(&self, migration: &M, state: &StateOf<M>, plan: &M::Plan, is_resumed: bool) -> RunStart {
+        let options = self.cx.options;
+        let Places { source, target } = migration.places(state);
+        let (records_before, source_bytes_before) = migration.migrated(state);
+        RunStart {
+            run_id: state.run_id.clone(),
+            kind: M::NOUN,
+            source: escape_name(source.as_os_str()),
+            target: escape_name(target.as_os_str()),
+            directory: Some(self.cx.directory.path().to_path_buf()),
+            is_resumed,
+            records_before,
+            source_bytes_before,
+            records_planned: plan.records(),
+            source_bytes_planned: plan.source_bytes(),
+            parallel_workers: options.parallel_workers.get() as u64,
+            budget_bytes: options.memory_budget_bytes,
+            rate_limit: options.rate_limit.map(|limit| u64::from(limit.get())),
+            forecast: None,
+        }
+    }
+
+    fn take_to_goal<M: Migration>(
         &self,
         migration: &mut M,
         mut state: StateOf<M>,
@@ -252,7 +314,7 @@ impl<'a> Session<'a> {
             let (path, outcome) = (self.cx.directory.report_path(), state.stage.to_string());
             // A run that died between its last stage and its report has done its work all the same.
             if !report_says(&**self.cx.disk, &path, &run_id, &outcome)? {
-                self.report(migration, &state, outcome, Instant::now())?;
+                self.report_or_note(migration, &state, outcome, Instant::now())?;
             }
             return Ok(Finished { state, already_done: true, resumed, stopped: false, durability_reason: None });
         }
@@ -267,8 +329,12 @@ impl<'a> Session<'a> {
             Err(Error::Findings { .. }) => "failed: findings".into(),
             Err(_) => "failed".into(),
         };
+        let is_kept = result.is_ok() && state.stage >= self.goal;
+        if !is_kept {
+            self.keep_end(migration, &mut state, &result);
+        }
         // A report that cannot be written, as on a full disk, must not hide why the run failed.
-        let reported = self.report(migration, &state, outcome, started);
+        let reported = self.report_or_note(migration, &state, outcome, started);
         match result {
             Ok(ended) => {
                 reported?;
@@ -328,10 +394,45 @@ impl<'a> Session<'a> {
             let step = migration.step(&self.cx, state)?;
             if let Step::Reached(stage) = step {
                 state.stage = stage;
+                let end = (stage >= self.goal).then(|| end_of(migration, state, false));
+                state.attempts = self.watch.attempts(state.records, end);
                 self.cx.checkpoint.store(&**self.cx.disk, state)?;
             }
             Ok(step)
         })
+    }
+
+    /// Puts how this attempt has ended into the checkpoint, if the run has one. What else it holds stays as it is: the
+    /// state in memory may be older.
+    fn keep_end<M: Migration>(&self, migration: &M, state: &mut StateOf<M>, result: &Result<Ended, Error>) {
+        let end = match result {
+            Ok(ended) => end_of(migration, state, *ended == Ended::Stopped),
+            Err(error) => ("failed".to_owned(), error.exit_code()),
+        };
+        state.attempts = self.watch.attempts(state.records, Some(end));
+        let disk = &**self.cx.disk;
+        let kept = self.cx.checkpoint.load::<StateOf<M>>(disk).ok().flatten();
+        if let Some(kept) = kept.filter(|kept| kept.run_id == state.run_id) {
+            // Without it, the attempt counts as one that was killed.
+            let _ = self.cx.checkpoint.store(disk, &StateOf::<M> { attempts: state.attempts.clone(), ..kept });
+        }
+    }
+
+    /// Writes the report. That the disk does not take it is said and is no error: what the run has done is done.
+    fn report_or_note<M: Migration>(
+        &self,
+        migration: &M,
+        state: &StateOf<M>,
+        outcome: String,
+        started: Instant,
+    ) -> Result<(), Error> {
+        match self.report(migration, state, outcome, started) {
+            Err(Error::Disk(error)) if error.path.starts_with(self.cx.directory.path()) => {
+                self.cx.control.note(format!("the report cannot be written: {error}"));
+                Ok(())
+            }
+            reported => reported,
+        }
     }
 
     fn report<M: Migration>(
@@ -344,7 +445,9 @@ impl<'a> Session<'a> {
         let disk = &**self.cx.disk;
         let findings = Findings::new(self.cx.directory.findings_path(), state.findings_bytes);
         let findings_count = FindingsCount::of(disk, &findings)?;
-        let Summary { source, target, source_bytes, target_bytes, mut details } = migration.summary(&self.cx, state)?;
+        let summary = migration.summary(&self.cx, state)?;
+        let about = self.about(migration, state, &summary);
+        let Summary { source, target, source_bytes, mut details, .. } = summary;
         details["stage"] = json!(state.stage);
         details["durability"] = json!(state.durability);
         if let Some(why) = self.why_each(migration)? {
@@ -359,14 +462,49 @@ impl<'a> Session<'a> {
             records_read: state.records,
             counts: state.counts,
             source_bytes,
-            target_bytes,
+            target_bytes: about.written.values().sum(),
             duration_ms: started.elapsed().as_millis() as u64,
             findings_count,
             policy: serde_json::to_value(&state.rules).expect("plain data always serialises"),
             details,
+            about,
         };
         write_report(disk, &self.cx.directory.report_path(), &report, &findings)
     }
+
+    fn about<M: Migration>(&self, migration: &M, state: &StateOf<M>, summary: &Summary) -> AboutRun {
+        let Places { source, target } = migration.places(state);
+        let about = AboutRun {
+            haul: haul_version(),
+            attempts: state.attempts.rows().to_vec(),
+            settings: Settings {
+                reader: summary.reader.clone(),
+                verify: summary.verify.clone(),
+                durability: state.durability.to_string(),
+                ..settings(self.cx.options)
+            },
+            environment: environment(&**self.cx.disk, &source, &target),
+            peaks: Peaks { staging_bytes: summary.staging_bytes, ..Peaks::default() },
+            written: summary.written.clone(),
+            digests: summary.digests.clone(),
+            next: summary.next.clone(),
+            ..AboutRun::default()
+        };
+        with_events(about, &self.watch.tally, self.watch.timeline.points())
+    }
+}
+
+/// Returns how a run without an error has ended, and the exit code of a program that does nothing else.
+fn end_of<M: Migration>(migration: &M, state: &StateOf<M>, stopped: bool) -> (String, u8) {
+    match (stopped, migration.leaves_out(state)) {
+        (true, _) => ("stopped".to_owned(), exit::TEMPORARY),
+        (false, true) => (state.stage.to_string(), exit::REFUSED_RECORDS),
+        (false, false) => (state.stage.to_string(), exit::OK),
+    }
+}
+
+fn modified_at(path: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(std::fs::metadata(path).ok()?.modified().ok()?).ok()
 }
 
 /// The end of an attempt that was stopped before there was anything to continue.

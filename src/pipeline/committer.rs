@@ -10,6 +10,7 @@ use super::event::{EngineStage, Event, Observer, Wait};
 use super::failure::{Failure, guarded};
 use super::stages::{Commit, Writer};
 use super::threads::{NoThread, start_thread};
+use crate::durable::sync_time;
 
 /// A commit that is due, and the records written before it.
 struct Point<C> {
@@ -151,9 +152,10 @@ where
     C: Commit<Error = E>,
 {
     for Point { commit, records_total } in points {
-        let started = Instant::now();
+        let (started, synced_before) = (Instant::now(), sync_time());
         let outcome = guarded(|| {
             commit.commit()?;
+            control.observer.observe(&Event::timed(EngineStage::Sync, sync_time() - synced_before));
             control.observer.observe(&Event::timed(EngineStage::Commit, started.elapsed()));
             control.observer.observe(&Event::CheckpointWritten { records_total });
             Ok(())

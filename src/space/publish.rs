@@ -8,7 +8,7 @@ use super::options::MigrateOptions;
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
 use crate::durable::{Disk, NewOwner, with_modes};
-use crate::migration::{Error, LockedRun, Session, Stage};
+use crate::migration::{AttemptWatch, Error, LockedRun, Session, Stage};
 use crate::pipeline::Control;
 
 /// Takes a sealed, verified or rolled-back run of the same log to its published store. What was not verified since it was
@@ -34,7 +34,9 @@ pub fn publish(
     }
     let options = options.under(state.rules);
     let mut migration = SpaceMigration::open(paths, &options)?;
-    let session = Session::new(&lock, &disk, &directory, Stage::Published, &options.run, control);
+    let watch = AttemptWatch::start(control);
+    let control = &watch.control();
+    let session = Session::new(&lock, &disk, &directory, Stage::Published, &options.run, control, &watch);
     let plan = plan(paths, migration.source(), &options)?;
     if !session.take_plan(&mut migration, &mut state, &plan)? {
         return Err(Error::Verification {
@@ -47,7 +49,7 @@ pub fn publish(
             source: None,
         });
     }
-    end(&*disk, paths, session.resume(&mut migration, state)?)
+    end(&*disk, paths, session.resume(&mut migration, state, &plan)?)
 }
 
 fn nothing(paths: &SpacePaths, why: &str) -> Error {

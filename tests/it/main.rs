@@ -10,6 +10,7 @@ mod frozen_store;
 mod house;
 mod manifest;
 mod owners;
+mod reports;
 mod space;
 mod stop;
 mod upgrade;

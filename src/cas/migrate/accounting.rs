@@ -85,8 +85,9 @@ impl<D: Destination> RunAccounting<'_, D> {
         self.extend_chain(entry, &item.link);
         self.state.progress.generations[algorithm as usize] += 1;
         let outcome = match placed {
-            PlaceResult::Migrated(method) => {
+            PlaceResult::Migrated { method, sidecar_bytes } => {
                 self.state.progress.stored_bytes += record.stored_size;
+                self.state.progress.more.sidecar_bytes += sidecar_bytes;
                 self.state.progress.more.blobs.add(method);
                 self.state.counts.add(Outcome::Migrated);
                 ObjectOutcome::Migrated

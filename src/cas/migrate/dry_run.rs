@@ -24,7 +24,7 @@ use crate::cas::algorithm_counts::AlgorithmCounts;
 use crate::cas::format::key::Key;
 use crate::cas::options::{Linking, MigrateOptions, Placement};
 use crate::cas::outcome::Counts;
-use crate::cas::paths::{TargetPaths, blob_path};
+use crate::cas::paths::{TargetPaths, blob_path, sidecar_bytes};
 use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::{Inventory, SourceRoot};
@@ -218,7 +218,8 @@ impl Destination for Unwritten {
         if !self.new_keys.insert(key) {
             return Ok(PlaceResult::Duplicate);
         }
-        Ok(PlaceResult::Migrated(self.method(incoming)?))
+        let sidecar_bytes = sidecar_bytes(incoming.record).len() as u64;
+        Ok(PlaceResult::Migrated { method: self.method(incoming)?, sidecar_bytes })
     }
 
     fn log_object(&mut self, _object: &LoggedObject) -> Result<(), Error> {

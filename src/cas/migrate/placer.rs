@@ -69,7 +69,12 @@ pub struct IncomingObject<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PlaceResult {
     /// The target has it now.
-    Migrated(BlobMethod),
+    Migrated {
+        /// How the blob came into it.
+        method: BlobMethod,
+        /// Length of the sidecar.
+        sidecar_bytes: u64,
+    },
     /// An earlier object of the source has the same content.
     Duplicate,
     /// The store that is merged into had it already.
@@ -78,7 +83,14 @@ pub enum PlaceResult {
     Refused(ReadRefusal),
 }
 
-impl PlaceResult {
+/// The result for the blob of an object.
+enum PlacedBlob {
+    New(BlobMethod),
+    Duplicate,
+    Refused(ReadRefusal),
+}
+
+impl PlacedBlob {
     fn changed() -> Self {
         Self::Refused(ReadRefusal::changed("its name now belongs to another file"))
     }
@@ -119,12 +131,12 @@ impl Placer {
         self.make_shards(key)?;
         let path = blob_path(&self.store, key);
         let method = match self.place_blob(incoming, &path)? {
-            PlaceResult::Migrated(method) => method,
-            PlaceResult::Duplicate => {
+            PlacedBlob::New(method) => method,
+            PlacedBlob::Duplicate => {
                 self.check_duplicate(key, &path)?;
                 return Ok(PlaceResult::Duplicate);
             }
-            other => return Ok(other),
+            PlacedBlob::Refused(refusal) => return Ok(PlaceResult::Refused(refusal)),
         };
         let sidecar_path = sidecar_path(&self.store, key);
         self.sidecar.clear();
@@ -138,10 +150,10 @@ impl Placer {
             self.disk.open_file(&sidecar_path)?.sync()?;
             self.sync_parent(&sidecar_path)?;
         }
-        Ok(PlaceResult::Migrated(method))
+        Ok(PlaceResult::Migrated { method, sidecar_bytes: self.sidecar.len() as u64 })
     }
 
-    fn place_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
+    fn place_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlacedBlob, Error> {
         let (written, method) = match incoming.blob {
             Blob::Bytes(range) => (self.disk.write_new_file(path, &incoming.bytes[range.clone()]), BlobMethod::Copied),
             Blob::Linked => return self.link_blob(incoming, path),
@@ -149,7 +161,7 @@ impl Placer {
                 // The run's lock keeps others away, so nothing can create the path after this check.
                 if self.disk.kind(path)?.is_some() {
                     self.disk.remove_file(staged)?;
-                    return Ok(PlaceResult::Duplicate);
+                    return Ok(PlacedBlob::Duplicate);
                 }
                 (self.disk.rename(staged, path), *method)
             }
@@ -158,18 +170,18 @@ impl Placer {
             }
         };
         match written {
-            Ok(()) => Ok(PlaceResult::Migrated(method)),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlaceResult::Duplicate),
+            Ok(()) => Ok(PlacedBlob::New(method)),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlacedBlob::Duplicate),
             Err(e) => Err(e.into()),
         }
     }
 
     /// Gives the source's file a second name, or copies it where the system refuses that for this file: it is immutable,
     /// has too many names, belongs to somebody else, or is on another file system.
-    fn link_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
+    fn link_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlacedBlob, Error> {
         match self.disk.hard_link(incoming.source, path) {
             Ok(()) => self.check_link(incoming, path),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlaceResult::Duplicate),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(PlacedBlob::Duplicate),
             Err(e) if e.fault_class() != FaultClass::Item => Err(e.into()),
             Err(e) if self.linking == Linking::Always => Err(link_error(e)),
             Err(_) => self.copy_blob(incoming, path),
@@ -177,19 +189,19 @@ impl Placer {
     }
 
     /// Copies the file whose bytes were hashed.
-    fn copy_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
+    fn copy_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlacedBlob, Error> {
         let source = match SourceFile::open(incoming.source, ReaderKind::Pread) {
             Ok(source) if is_same(&source.identity(), incoming.entry) => source,
-            Ok(_) => return Ok(PlaceResult::changed()),
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(PlaceResult::changed()),
+            Ok(_) => return Ok(PlacedBlob::changed()),
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(PlacedBlob::changed()),
             Err(e) if e.fault_class() == FaultClass::Item => {
-                return Ok(PlaceResult::Refused(ReadRefusal::unreadable(&e)));
+                return Ok(PlacedBlob::Refused(ReadRefusal::unreadable(&e)));
             }
             Err(e) => return Err(e.into()),
         };
         let method = match self.disk.copy_new_file(&source, path, CopyMeans::Auto, &self.stop.check()) {
             Ok(method) => method.into(),
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(PlaceResult::Duplicate),
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(PlacedBlob::Duplicate),
             Err(e) => {
                 // Half a copy must not be taken for an object that is there.
                 if self.disk.kind(path)?.is_some() {
@@ -200,9 +212,9 @@ impl Placer {
         };
         if source.check_unchanged().is_err() {
             self.disk.remove_file(path)?;
-            return Ok(PlaceResult::changed());
+            return Ok(PlacedBlob::changed());
         }
-        Ok(PlaceResult::Migrated(method))
+        Ok(PlacedBlob::New(method))
     }
 
     /// Fails unless the blob and the sidecar are files, as this run has placed them. Anything else in their place, such as a
@@ -223,13 +235,13 @@ impl Placer {
     }
 
     /// Refuses the object unless the link is to the file whose bytes were hashed.
-    fn check_link(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlaceResult, Error> {
+    fn check_link(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlacedBlob, Error> {
         let linked = source_identity(path)?;
         if linked.is_some_and(|linked| is_same(&linked, incoming.entry)) {
-            return Ok(PlaceResult::Migrated(BlobMethod::Linked));
+            return Ok(PlacedBlob::New(BlobMethod::Linked));
         }
         self.disk.remove_file(path)?;
-        Ok(PlaceResult::changed())
+        Ok(PlacedBlob::changed())
     }
 
     fn drop_staged(&self, blob: &Blob) -> Result<(), Error> {

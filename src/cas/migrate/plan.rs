@@ -78,6 +78,14 @@ impl RunPlan for Plan {
     fn inodes_needed(&self) -> Option<u64> {
         Some(self.inodes_needed)
     }
+
+    fn records(&self) -> Option<u64> {
+        Some(self.objects)
+    }
+
+    fn source_bytes(&self) -> Option<u64> {
+        Some(self.object_bytes)
+    }
 }
 
 /// Objects by the shape of their paths.

@@ -1,6 +1,7 @@
 //! The migration of an object store, as the life cycle calls it step by step.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ use crate::cas::source::reader::SourceReader;
 use crate::cas::source::scan::ScanSums;
 use crate::cas::source::walk::{Walked, walk};
 use crate::cas::source::{Inventory, SourceRoot};
-use crate::cas::state::{CHECKPOINT_KIND, Progress, RunState};
+use crate::cas::state::{CHECKPOINT_KIND, Progress, RunState, written};
 use crate::cas::store::index_keys::IndexKeys;
 use crate::cas::verify::VerifyRequest;
 use crate::cas::verify::run::verify_held;
@@ -42,9 +43,10 @@ use crate::durable::{
 };
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
+use crate::migration::report::parts::Next;
 use crate::migration::{
-    Check, Context, Durability, Error, FindingsLog, FirstFindings, Migration, OutcomeCounts, SourceBytes, Stage, Step,
-    Summary, clock,
+    Check, Context, Durability, Error, Findings, FindingsCount, FindingsLog, FirstFindings, Migration, OutcomeCounts,
+    Places, SourceBytes, Stage, Step, Summary, clock, shell_word,
 };
 use crate::pipeline::{Ended, Expected, run};
 
@@ -294,13 +296,28 @@ impl Migration for CasMigration<'_> {
         }
     }
 
+    fn places(&self, _state: &RunState) -> Places {
+        Places { source: self.root.path().to_path_buf(), target: self.paths.target().to_path_buf() }
+    }
+
+    fn migrated(&self, state: &RunState) -> (u64, u64) {
+        (state.progress.items, state.progress.source_bytes)
+    }
+
     fn summary(&self, _cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
-        let Progress { source_bytes, stored_bytes, generations, .. } = state.progress;
+        let Progress { source_bytes, generations, .. } = state.progress;
+        let written: BTreeMap<_, _> =
+            written(state).into_iter().map(|(name, bytes)| (name.to_owned(), bytes)).collect();
         Ok(Summary {
             source: escape_name(self.root.path().as_os_str()),
             target: escape_name(self.paths.target().as_os_str()),
             source_bytes: SourceBytes { framed: source_bytes, total: source_bytes, ..SourceBytes::default() },
-            target_bytes: stored_bytes,
+            staging_bytes: written.values().sum(),
+            written,
+            digests: digests(state),
+            verify: Some(if self.options.read_back == ReadBack::Full { "full" } else { "index" }.to_owned()),
+            next: self.next(state),
+            reader: None,
             details: json!({
                 "link": self.options.link,
                 "blobs": state.progress.more.blobs,
@@ -317,6 +334,14 @@ impl Migration for CasMigration<'_> {
 }
 
 impl CasMigration<'_> {
+    fn next(&self, state: &RunState) -> Next {
+        let command = |verb| Some(format!("haul cas {verb} {}", shell_word(self.paths.target())));
+        match state.stage {
+            Stage::Published => Next { verify: command("verify"), rollback: command("rollback") },
+            _ => Next::default(),
+        }
+    }
+
     fn move_objects(&mut self, cx: &Context<'_>, state: &mut RunState) -> Result<Step, Error> {
         self.has_staged_all = state.progress.objects == 0;
         let found = self.found.as_mut().expect("the plan is made before the run");
@@ -361,6 +386,7 @@ impl CasMigration<'_> {
 
     fn writer(&self, cx: &Context<'_>, state: &RunState, staging: PathBuf) -> Result<ObjectWriter<'_>, Error> {
         let durability = self.options.durability;
+        let findings = Findings::new(cx.directory.findings_path(), state.findings_bytes);
         Ok(ObjectWriter {
             disk: cx.disk.clone(),
             root: &self.root,
@@ -375,6 +401,7 @@ impl CasMigration<'_> {
                 ),
                 log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
                 findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
+                findings_count: FindingsCount::of(&**cx.disk, &findings)?,
             },
             state: state.clone(),
             file_system: self.file_system(),
@@ -497,6 +524,12 @@ impl CasMigration<'_> {
             Ended::Stopped => Ok(Step::Stopped),
         }
     }
+}
+
+fn digests(state: &RunState) -> BTreeMap<String, String> {
+    let hex = |digest: [u8; 32]| blake3::Hash::from_bytes(digest).to_hex().to_string();
+    let index = state.progress.index.map(|index| ("index".to_owned(), hex(index.digest)));
+    [("source".to_owned(), hex(state.progress.source_chain))].into_iter().chain(index).collect()
 }
 
 fn not_as_sealed(what: String) -> Error {

@@ -7,10 +7,10 @@ use super::converted::Converted;
 use super::object_log::{LoggedObject, ObjectLog};
 use super::placer::{IncomingObject, PlaceResult, Placer};
 use crate::cas::source::SourceRoot;
-use crate::cas::state::RunState;
+use crate::cas::state::{RunState, written};
 use crate::durable::{Disk, DiskFileSystem};
-use crate::migration::{CheckpointFile, Durability, Error, Finding, FindingsLog};
-use crate::pipeline::{Commit, Writer};
+use crate::migration::{CheckpointFile, Durability, Error, Finding, FindingsCount, FindingsLog, counted};
+use crate::pipeline::{Commit, Counted, Writer};
 
 /// The writer of a migration.
 pub struct ObjectWriter<'a> {
@@ -38,6 +38,8 @@ pub struct StagedStore {
     pub log: ObjectLog,
     /// The findings.
     pub findings: FindingsLog,
+    /// How many of them there are.
+    pub findings_count: FindingsCount,
 }
 
 impl Destination for StagedStore {
@@ -50,6 +52,7 @@ impl Destination for StagedStore {
     }
 
     fn add_finding(&mut self, finding: Finding) -> Result<(), Error> {
+        self.findings_count.add(finding.severity);
         self.findings.append(&finding)
     }
 }
@@ -73,6 +76,11 @@ impl Writer for ObjectWriter<'_> {
             state: self.state.clone(),
             durability: self.durability,
         })
+    }
+
+    fn counted(&self) -> Option<Counted> {
+        let written = written(&self.state).into_iter().filter(|(_, bytes)| *bytes > 0);
+        Some(counted(&self.state.counts, written, &self.staged.findings_count))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::cli::confirm::confirm;
 use crate::cli::progress::Watch;
 use crate::db::Dialect;
 use crate::db::Version;
-use crate::db::runner::{MigrateRequest, Plan};
+use crate::db::runner::{MigrateRequest, Plan, told};
 use crate::migration::Error;
 
 /// `haul db migrate`
@@ -147,7 +147,8 @@ impl MigrateCommand {
         let place = work.place.name();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
-        let end = watch.run(scope(), |control| runner.migrate(request, control))?;
+        let end = watch
+            .run(scope(), |control| told(place.to_string(), control, |control| runner.migrate(request, control)))?;
         finish(self.output, &place, "applied", &end)
     }
 }

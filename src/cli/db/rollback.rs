@@ -11,7 +11,7 @@ use super::tenants::{self, FailureArgs, TenantArgs, TenantWork};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
 use crate::db::Version;
-use crate::db::runner::{RollbackRequest, RollbackTo};
+use crate::db::runner::{RollbackRequest, RollbackTo, told};
 use crate::db::state::AppliedRow;
 
 /// `haul db rollback`
@@ -83,7 +83,8 @@ impl RollbackCommand {
         }
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
-        let end = watch.run(scope(), |control| runner.rollback(&request, control))?;
+        let end = watch
+            .run(scope(), |control| told(place.to_string(), control, |control| runner.rollback(&request, control)))?;
         let code = finish(self.output, &place, "rolled back", &end)?;
         let forgotten = end.details.iter().filter(|detail| detail.status == "forgotten").count();
         if forgotten > 0 {

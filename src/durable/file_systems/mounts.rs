@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, open, statx};
 
 use crate::durable::DiskError;
 
@@ -21,6 +21,11 @@ const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 /// Returns the name that the mount table has for the kind of file system of an open directory, such as `fuse.sshfs`.
 pub(super) fn kind_name(directory: impl AsFd) -> Option<String> {
     mounted(directory).map(|[kind, _]| kind)
+}
+
+/// Returns the name that the mount table has for the kind of file system of an existing path.
+pub(in crate::durable) fn kind_of(path: &Path) -> Option<String> {
+    kind_name(open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?)
 }
 
 /// Returns the options of the file system of an open directory.

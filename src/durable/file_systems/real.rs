@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use parking_lot::Mutex;
 
 use super::{GroupSync, kinds, mounts};
+use crate::durable::sync_time::timed;
 use crate::durable::{DiskError, DiskFileSystem};
 
 /// The first version of Linux whose `syncfs(2)` reports bytes that were lost during writeback.
@@ -42,7 +43,7 @@ impl RealFileSystem {
         if *has_failed {
             return Err(io::Error::other("an earlier sync of this file system failed, bytes on it may be lost"));
         }
-        let result = rustix::fs::syncfs(&self.directory);
+        let result = timed(|| rustix::fs::syncfs(&self.directory));
         *has_failed = result.is_err();
         Ok(result?)
     }

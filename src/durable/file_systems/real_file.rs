@@ -11,6 +11,7 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
 use super::kinds::is_ram_disk;
+use crate::durable::sync_time::timed;
 use crate::durable::{DiskError, DiskFile, stop};
 
 /// Writeback is not started early for shorter new files: the call costs more than it gains.
@@ -91,7 +92,7 @@ impl DiskFile for RealFile {
     // fdatasync skips times, but never the length or the extents that are needed to read the bytes.
     fn sync(&self) -> Result<(), DiskError> {
         self.refuse_after_failed_sync("sync")?;
-        self.file.sync_data().map_err(|e| {
+        timed(|| self.file.sync_data()).map_err(|e| {
             self.sync_failed.store(true, Ordering::Release);
             self.error("sync", e)
         })

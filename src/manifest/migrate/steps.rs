@@ -13,24 +13,27 @@ use super::crash_recovery::{Settled, Unsettled, settle};
 use super::document_reader::DocumentReader;
 use super::end::{EndDetails, MigrationEnd, modes_of_tree};
 use super::evaluation_pass::DryRunEnd;
-use super::group_commit::{GroupWriter, Replacer, RunAccounting};
+use super::group_commit::{GroupWriter, MANIFESTS, Replacer, RunAccounting};
 use super::ledger::{Ledger, LedgerEntry, LedgerPosition};
 use super::plan::{Plan, digest};
 use super::selector::Selector;
 use super::stage_file::{FileStager, NamedFile};
 use super::state::{CHECKPOINT_KIND, Progress, RunState, check_ledger_length};
 use crate::durable::{Disk, NewModes, ReadRoot};
+use crate::manifest::document::checksum::hex;
 use crate::manifest::nothing_found::check_found;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
+use crate::manifest::tree::count::Ahead;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::tree::writable::WritableTree;
 use crate::migration::checkpoint::Kind;
 use crate::migration::plan::escape_name;
+use crate::migration::report::parts::Next;
 use crate::migration::{
-    Check, Context, Durability, Error, Findings, FindingsLog, Finished, FirstFindings, Migration, OutcomeCounts,
-    RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary, clock,
+    Check, Context, Durability, Error, Findings, FindingsCount, FindingsLog, Finished, FirstFindings, Migration,
+    OutcomeCounts, Places, RunDirectory, SourceBytes, Stage, Standing, Start, Step, Summary, clock, shell_word,
 };
 use crate::pipeline::{Ended, run};
 
@@ -271,6 +274,14 @@ impl Migration for ManifestMigration<'_> {
         Ok(Step::Reached(Stage::Published))
     }
 
+    fn places(&self, _state: &RunState) -> Places {
+        Places { source: self.root.to_path_buf(), target: self.root.to_path_buf() }
+    }
+
+    fn migrated(&self, state: &RunState) -> (u64, u64) {
+        (state.records, state.progress.source_bytes)
+    }
+
     fn summary(&self, _cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
         let Progress { source_bytes, written_bytes, .. } = state.progress;
         let root = escape_name(self.root.as_os_str());
@@ -278,20 +289,31 @@ impl Migration for ManifestMigration<'_> {
             source: root.clone(),
             target: root,
             source_bytes: SourceBytes { framed: source_bytes, total: source_bytes, ..SourceBytes::default() },
-            target_bytes: written_bytes,
+            written: [(MANIFESTS.to_owned(), written_bytes)].into(),
+            digests: [("ledger".to_owned(), hex(&state.progress.ledger.digest))].into(),
+            next: self.next(state),
             details: json!({
                 "target_version": state.rules.target_version,
                 "now": state.progress.now().to_string(),
             }),
+            ..Summary::default()
         })
     }
 }
 
 impl ManifestMigration<'_> {
+    fn next(&self, state: &RunState) -> Next {
+        let root = shell_word(self.root);
+        let rollback = format!("haul manifest rollback {root} --run {}", state.run_id);
+        Next { verify: Some(format!("haul manifest verify {root}")), rollback: Some(rollback) }
+    }
+
     fn replacer(&mut self, cx: &Context<'_>, state: &RunState) -> Result<Replacer, Error> {
+        let findings = Findings::new(cx.directory.findings_path(), state.findings_bytes);
         let accounting = RunAccounting {
             state: state.clone(),
             findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
+            findings_count: FindingsCount::of(&**cx.disk, &findings)?,
             ledger: self.ledger.take().expect("a run begins or is settled before its step"),
             checkpoint: cx.checkpoint.clone(),
         };
@@ -309,6 +331,8 @@ impl ManifestMigration<'_> {
         let root: Arc<dyn ReadRoot> = cx.disk.root(self.root)?;
         let begun = (state.progress.now(), state.counts.migrated);
         let selector = Selector::of_migration(&root, options, &documents, begun)?;
+        let ahead =
+            Ahead { root: root.clone(), layout: options.layout, after: place.clone(), settled: settled.clone() };
         let reader = EntryReader::new(root, places, place, cx.options.batch_records)?
             .after_crash(settled, tree.root.clone())
             .selecting(selector);
@@ -321,6 +345,8 @@ impl ManifestMigration<'_> {
             documents,
         };
         let mut writer = GroupWriter::new(replacer.clone());
-        run(reader, &stager, &mut writer, &cx.options.engine(), cx.control)
+        let work = || run(reader, &stager, &mut writer, &cx.options.engine(), cx.control);
+        // One file needs no counting.
+        if options.manifest.is_some() { work() } else { ahead.counted_during(cx.control, work)? }
     }
 }

@@ -1,18 +1,23 @@
 //! The report of a run: what was read, the outcomes, and every finding.
 
+pub(super) mod about;
 pub mod parts;
+pub(super) mod timeline;
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::parts::AboutRun;
 use super::text::escaped_json;
 use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Attributes, Disk, DiskFile, read_file, replace_file_with, temporary_name};
+use crate::pipeline::Counted;
 
 /// Version of the report's JSON.
-pub const REPORT_VERSION: u32 = 1;
+pub const REPORT_VERSION: u32 = 2;
 const REPORT_READ_BYTES_MAX: u64 = 16 << 20;
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -35,7 +40,7 @@ pub struct Report<C> {
     pub counts: C,
     /// Bytes of the source by what they are.
     pub source_bytes: SourceBytes,
-    /// Length of everything written.
+    /// Length of everything written: the sum of [`AboutRun::written`].
     pub target_bytes: u64,
     /// How long it took, this attempt alone.
     pub duration_ms: u64,
@@ -46,6 +51,9 @@ pub struct Report<C> {
     /// What only this kind of store has to say.
     #[serde(skip_serializing_if = "serde_json::Value::is_null")]
     pub details: serde_json::Value,
+    /// What version 2 says of the run itself.
+    #[serde(flatten)]
+    pub about: AboutRun,
 }
 
 /// Bytes of the source by what they are. Every byte is in exactly one of the parts.
@@ -114,9 +122,28 @@ impl FindingsCount {
         Ok(count)
     }
 
+    /// Returns each with the name of its severity.
+    pub fn by_name(&self) -> [(&'static str, u64); 3] {
+        [("note", self.note), ("refused", self.refused), ("fatal", self.fatal)]
+    }
+
     /// All of them.
     pub fn sum(&self) -> u64 {
         self.note + self.refused + self.fatal
+    }
+}
+
+/// Returns what a writer has counted, for the observer of the run.
+pub fn counted(
+    counts: &impl OutcomeCounts,
+    written: impl IntoIterator<Item = (&'static str, u64)>,
+    findings: &FindingsCount,
+) -> Counted {
+    let named = |(name, count): (&'static str, u64)| (Cow::Borrowed(name), count);
+    Counted {
+        outcomes: counts.by_name().into_iter().map(named).collect(),
+        written: written.into_iter().map(named).collect(),
+        findings: findings.by_name().into_iter().map(named).collect(),
     }
 }
 
@@ -210,6 +237,7 @@ impl Appender<'_> {
 mod tests {
     use serde_json::json;
 
+    use super::parts::{Attempt, Next};
     use super::*;
     use crate::durable::{CrashFault, InjectedFault, SimulatedDisk};
     use crate::migration::test_disk::{bytes_of, disk};
@@ -238,6 +266,20 @@ mod tests {
             findings_count: FindingsCount { note: 1, refused: 2, fatal: 0 },
             policy: json!({"on_corrupt": "refuse"}),
             details: json!(null),
+            about: about(),
+        }
+    }
+
+    fn about() -> AboutRun {
+        AboutRun {
+            attempts: vec![Attempt {
+                started_at: "2026-11-21T01:18:00.000Z".into(),
+                outcome: "killed".into(),
+                ..Attempt::default()
+            }],
+            written: [("segments".to_owned(), 4_200_000)].into(),
+            next: Next { verify: Some("haul space verify memory/main".into()), rollback: None },
+            ..AboutRun::default()
         }
     }
 
@@ -274,7 +316,7 @@ mod tests {
     fn json_is_frozen() {
         insta::assert_snapshot!(written(2).2, @r#"
         {
-          "report_version": 1,
+          "report_version": 2,
           "run_id": "r1",
           "noun": "space",
           "outcome": "published",
@@ -302,6 +344,60 @@ mod tests {
           },
           "policy": {
             "on_corrupt": "refuse"
+          },
+          "haul": {
+            "version": "",
+            "commit": null
+          },
+          "attempts": [
+            {
+              "started_at": "2026-11-21T01:18:00.000Z",
+              "ended_at": null,
+              "outcome": "killed",
+              "exit_code": null,
+              "records": 0,
+              "seconds": 0.0,
+              "cpu_seconds": 0.0,
+              "rss_peak_bytes": 0
+            }
+          ],
+          "settings": {
+            "workers": 0,
+            "budget_bytes": 0,
+            "batch_records": 0,
+            "checkpoint_interval_records": 0,
+            "rate_limit": null,
+            "reader": null,
+            "verify": null,
+            "durability": ""
+          },
+          "environment": {
+            "kernel": null,
+            "cpu": null,
+            "cores": 0,
+            "memory_bytes": null,
+            "cgroup_memory_bytes": null,
+            "cgroup_cpus": null,
+            "source": null,
+            "target": null
+          },
+          "phases": [],
+          "stages": {},
+          "peaks": {
+            "rss": 0,
+            "budget": 0,
+            "staging_bytes": 0
+          },
+          "timeline": [],
+          "written": {
+            "segments": 4200000
+          },
+          "digests": {},
+          "estimate": null,
+          "grade": null,
+          "next": {
+            "verify": "haul space verify memory/main",
+            "rollback": null
           },
           "findings": [
             {"severity":"refused","file":"000001.log","offset":0,"length":1,"reason":"checksum mismatch"},

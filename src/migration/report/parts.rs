@@ -1,8 +1,10 @@
 //! What a report of version 2 says of the run itself: attempts, settings, environment, phases, stages and their times.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::Phase;
+use crate::pipeline::{ForecastFigures, Phase};
 
 /// Which haul has run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -154,7 +156,7 @@ pub struct TimelinePoint {
     pub budget: u64,
 }
 
-/// A forecast beside what came of it.
+/// A forecast, and how long the run took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grade {
     /// Expected seconds.
@@ -187,4 +189,35 @@ pub struct Next {
     pub verify: Option<String>,
     /// Makes the source the live store again.
     pub rollback: Option<String>,
+}
+
+/// What a report says of the run itself.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct AboutRun {
+    /// Which haul has run.
+    pub haul: HaulVersion,
+    /// The attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// How this attempt was carried out.
+    pub settings: Settings,
+    /// On what.
+    pub environment: Environment,
+    /// The phases of this attempt, in the order in which they began.
+    pub phases: Vec<PhaseReport>,
+    /// How long the stages took for a batch, in microseconds.
+    pub stages: BTreeMap<String, StageReport>,
+    /// The most that this attempt has used.
+    pub peaks: Peaks,
+    /// This attempt over time.
+    pub timeline: Vec<TimelinePoint>,
+    /// Bytes of the target by what they are.
+    pub written: BTreeMap<String, u64>,
+    /// Digests of what was made and of what it was made from, in hexadecimal.
+    pub digests: BTreeMap<String, String>,
+    /// How long the run was expected to take.
+    pub estimate: Option<ForecastFigures>,
+    /// How good that was.
+    pub grade: Option<Grade>,
+    /// The commands that come next.
+    pub next: Next,
 }

@@ -10,7 +10,7 @@ use crate::durable::{Disk, EntryKind};
 use crate::migration::{Error, checkpoint, journal};
 
 /// The files of a run and the bytes that each may begin with, in any store.
-const FILES: [(&str, &[u8]); 9] = [
+const FILES: [(&str, &[u8]); 12] = [
     ("lock", b"p"),
     ("plan.json", b"{"),
     ("checkpoint.bin", b""),
@@ -20,6 +20,9 @@ const FILES: [(&str, &[u8]); 9] = [
     ("report.json", b"{"),
     ("ledger.jsonl", b"{"),
     ("moved", b""),
+    ("live.json", b"{"),
+    ("estimate.json", b"{"),
+    ("report.html", b"<"),
 ];
 /// The longest plan in which the id of a run is looked for.
 const PLAN_BYTES_MAX: u64 = 1 << 20;

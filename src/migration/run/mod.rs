@@ -1,5 +1,6 @@
 //! A run of a migration: its directory, lock, options, state and status.
 
+pub(crate) mod attempts;
 pub(crate) mod directory;
 pub(crate) mod directory_locks;
 pub(crate) mod entries;

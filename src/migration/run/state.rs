@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::attempts::Attempts;
 use crate::durable::GroupSync;
 use crate::migration::checkpoint::{Decode, Encode};
 use crate::migration::stage::Stage;
@@ -46,7 +47,7 @@ impl Durability {
 }
 
 /// State of a run as of a point that is durable. What is staged beyond it is removed when the run resumes.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Debug, Clone, PartialEq, Encode, Decode)]
 pub struct RunState<R, P, C> {
     /// Digest of the plan that the run belongs to: it is continued only under an equal one.
     pub plan_digest: [u8; 32],
@@ -66,6 +67,8 @@ pub struct RunState<R, P, C> {
     pub rules: R,
     /// What only this kind of store keeps.
     pub progress: P,
+    /// The attempts until now. They are the end of the payload, which checkpoints of earlier versions do not have.
+    pub attempts: Attempts,
 }
 
 impl<R, P: Default, C: Default> RunState<R, P, C> {
@@ -81,6 +84,7 @@ impl<R, P: Default, C: Default> RunState<R, P, C> {
             counts: C::default(),
             rules,
             progress: P::default(),
+            attempts: Attempts::default(),
         }
     }
 }

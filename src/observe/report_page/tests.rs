@@ -49,7 +49,7 @@ fn a_report_of_version_1_has_a_page() {
 #[test]
 fn the_page_is_written_whole_or_not_at_all() {
     let (disk, report_path, page_path) = written(report().as_bytes());
-    disk.fail_operation(1, InjectedFault::NoSpace);
+    disk.fail_operation(1, InjectedFault::Enospc);
     write_page(&disk, report_path, page_path).unwrap_err();
     assert!(disk.kind(page_path).unwrap().is_none());
     write_page(&disk, report_path, page_path).unwrap();

@@ -268,9 +268,10 @@ where
     }
     let fed = stages.join()?;
     assert_eq!(sequence.popped(), fed.batches, "every batch that was sent is written");
+    let last = checkpoints.finish(writer, control.observer);
+    // A writer may count only what its commits have done.
     counting.tell(writer, control);
-    checkpoints.finish(writer, control.observer)?;
-    Ok(fed.ended)
+    last.map(|()| fed.ended)
 }
 
 /// Tells from time to time what the writer has counted: a batch may be one record.
@@ -312,7 +313,7 @@ where
     let started = Instant::now();
     writer.write(content).map_err(Failure::Error)?;
     control.observer.observe(&Event::timed(EngineStage::Write, started.elapsed()));
-    // What is told of memory is what this batch held as well: afterwards a run of few batches would seem to use none.
+    // The memory that is shown is what this batch held as well: afterwards a run of few batches would seem to use none.
     let budget_in_use_bytes = budget.in_use_bytes();
     drop(permit);
     control.observer.observe(&if W::MIGRATES {

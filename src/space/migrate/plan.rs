@@ -132,6 +132,14 @@ impl RunPlan for Plan {
     fn inodes_needed(&self) -> Option<u64> {
         Some(self.inodes_needed)
     }
+
+    fn records(&self) -> Option<u64> {
+        Some(self.records_estimated)
+    }
+
+    fn source_bytes(&self) -> Option<u64> {
+        Some(self.source_bytes)
+    }
 }
 
 /// Returns the entries of `wal/` that are not read.

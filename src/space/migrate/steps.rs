@@ -1,5 +1,6 @@
 //! The migration of a space: what its life cycle needs of the store, step by step.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
@@ -7,13 +8,12 @@ use serde_json::json;
 use super::convert::LogConverter;
 use super::plan::{Plan, check_directory, others, plan};
 use super::writer::{StagingPaths, StoreWriter};
-use crate::durable::{
-    DiskError, FaultClass, NewModes, create_directory_durable, directory_bytes, remove_large_tree, remove_tree,
-};
+use crate::durable::{DiskError, FaultClass, NewModes, create_directory_durable, remove_large_tree, remove_tree};
 use crate::migration::checkpoint::Kind;
+use crate::migration::report::parts::Next;
 use crate::migration::{
-    Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, RunOptions, Stage, Start, Step, Subset,
-    Summary, pointer, retire,
+    Check, Context, Error, FindingsLog, LastRun, Migration, OutcomeCounts, Places, RunOptions, Stage, Start, Step,
+    Subset, Summary, pointer, retire, shell_word,
 };
 use crate::pipeline::{Ended, Expected, Phase, run};
 use crate::space::apart::{check_log_apart, check_places_free};
@@ -31,6 +31,7 @@ use crate::space::store::index::{self, IndexInput};
 use crate::space::store::layout::SEGMENT_HEADER_BYTES;
 use crate::space::store::manifest::Manifest;
 use crate::space::store::names::{MANIFEST, POINTER_TO_LOG, free_generation, generation};
+use crate::space::store::parts::bytes_by_part;
 use crate::space::store::reader::DualSpace;
 use crate::space::store::record_lookup::RecordLookup;
 use crate::space::store::seal::{SealInput, seal};
@@ -252,15 +253,34 @@ impl Migration for SpaceMigration<'_> {
         }
     }
 
+    fn places(&self, state: &RunState) -> Places {
+        Places { source: self.source.directory().to_path_buf(), target: self.paths.store(&state.progress.store) }
+    }
+
+    fn leaves_out(&self, state: &RunState) -> bool {
+        state.counts.refused() > 0 || state.progress.source.damaged > 0
+    }
+
+    fn migrated(&self, state: &RunState) -> (u64, u64) {
+        (state.records, state.progress.source.total)
+    }
+
     fn summary(&self, cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
         let store = self.paths.store(&state.progress.store);
         let target = if state.stage >= Stage::Sealed { store } else { self.paths.staging() };
         let live = pointer::read(&**cx.disk, self.paths.root())?;
+        // A report is worth having without it.
+        let written = bytes_by_part(&**cx.disk, &target).unwrap_or_default();
         Ok(Summary {
             source: self.source.directory().display().to_string(),
             target: target.display().to_string(),
             source_bytes: state.progress.source,
-            target_bytes: directory_bytes(&**cx.disk, &target).unwrap_or(0),
+            staging_bytes: written.values().sum(),
+            written,
+            digests: self.digests(cx, state),
+            reader: Some(self.options.reader.to_string()),
+            verify: Some(self.options.verify_depth.name().to_owned()),
+            next: self.next(state),
             details: json!({
                 "live": live.unwrap_or_else(|| POINTER_TO_LOG.to_owned()),
                 "not_read": others(&self.source),
@@ -271,6 +291,27 @@ impl Migration for SpaceMigration<'_> {
 }
 
 impl SpaceMigration<'_> {
+    /// Returns the digests that the store's manifest seals.
+    fn digests(&self, cx: &Context<'_>, state: &RunState) -> BTreeMap<String, String> {
+        let store = self.paths.store(&state.progress.store);
+        match Manifest::read(&**cx.disk, &store) {
+            Ok(manifest) if state.stage >= Stage::Sealed => {
+                let sources = manifest.sources.into_iter().map(|file| (format!("source:{}", file.name), file.digest));
+                sources.chain([("root".to_owned(), manifest.root)]).collect()
+            }
+            _ => BTreeMap::new(),
+        }
+    }
+
+    fn next(&self, state: &RunState) -> Next {
+        let command = |verb: &str| Some(format!("haul space {verb} --space {}", shell_word(self.paths.root())));
+        match state.stage {
+            Stage::Published => Next { verify: command("verify --full"), rollback: command("rollback") },
+            Stage::Sealed | Stage::Verified => Next { verify: command("verify --full"), rollback: None },
+            _ => Next::default(),
+        }
+    }
+
     fn move_records(&self, cx: &Context<'_>, state: &mut RunState) -> Result<Step, Error> {
         let staging = self.paths.staging();
         if state.progress.cursor == Cursor::default() {

@@ -9,13 +9,16 @@ use zerocopy::byteorder::little_endian::{U32, U64};
 
 use super::convert::{EncodedBatch, EncodedExtent, sequence_gap};
 use crate::durable::{Disk, DiskError, DiskFile};
-use crate::migration::{CheckpointFile, Error, Finding, FindingsLog, OutcomeCounts, Severity};
-use crate::pipeline::{Commit, Writer};
+use crate::migration::{
+    CheckpointFile, Error, Finding, Findings, FindingsCount, FindingsLog, OutcomeCounts, Severity, counted,
+};
+use crate::pipeline::{Commit, Counted, Writer};
 use crate::space::state::RunState;
 use crate::space::store::layout::{
     INDEX_HEADER_BYTES, IndexHeader, SEGMENT_HEADER_BYTES, TABLE_ENTRY_BYTES, TABLE_MAGIC, segment_header,
 };
 use crate::space::store::names::{TABLE, segment_number, segment_path};
+use crate::space::store::parts::{BLOCKS, SEGMENTS};
 
 const PREALLOCATE_BYTES: u64 = 64 << 20;
 
@@ -41,6 +44,9 @@ pub struct StoreWriter {
     table_pending: Vec<u8>,
     table_bytes: u64,
     findings: FindingsLog,
+    findings_count: FindingsCount,
+    /// Bytes of the segments before the one that is being filled.
+    full_segments_bytes: u64,
     unsynced: Vec<Arc<dyn DiskFile>>,
     names_changed: bool,
 }
@@ -61,7 +67,9 @@ impl StoreWriter {
             file.write_all_at(0, IndexHeader::new(TABLE_MAGIC, TABLE_ENTRY_BYTES).as_bytes())
         })?;
         remove_later_segments(&*disk, &paths, state.progress.segment)?;
+        let full_segments_bytes = full_segments_bytes(&*disk, &paths, state.progress.segment)?;
         let findings = FindingsLog::open(&*disk, &paths.findings, state.findings_bytes)?;
+        let findings_count = FindingsCount::of(&*disk, &Findings::new(&*paths.findings, state.findings_bytes))?;
         Ok(Self {
             preallocated_bytes: state.progress.segment_bytes,
             disk,
@@ -74,6 +82,8 @@ impl StoreWriter {
             table_pending: Vec::new(),
             table_bytes,
             findings,
+            findings_count,
+            full_segments_bytes,
             unsynced: Vec::new(),
             names_changed: true,
         })
@@ -139,6 +149,7 @@ impl StoreWriter {
     fn roll(&mut self) -> Result<(), Error> {
         self.segment.set_len(self.state.progress.segment_bytes)?;
         self.unsynced.push(self.segment.clone());
+        self.full_segments_bytes += self.state.progress.segment_bytes;
         self.state.progress.segment += 1;
         self.state.progress.segment_bytes = SEGMENT_HEADER_BYTES;
         self.preallocated_bytes = SEGMENT_HEADER_BYTES;
@@ -196,6 +207,7 @@ impl StoreWriter {
 
     fn note(&mut self, finding: &Finding) -> Result<(), Error> {
         self.state.progress.fatal_findings += u64::from(finding.severity == Severity::Fatal);
+        self.findings_count.add(finding.severity);
         self.findings.append(finding)
     }
 }
@@ -230,6 +242,12 @@ impl Writer for StoreWriter {
             checkpoint: self.checkpoint.clone(),
             state: self.state.clone(),
         })
+    }
+
+    fn counted(&self) -> Option<Counted> {
+        let segments = self.full_segments_bytes + self.state.progress.segment_bytes;
+        let blocks = self.table_bytes + self.table_pending.len() as u64;
+        Some(counted(&self.state.counts, [(SEGMENTS, segments), (BLOCKS, blocks)], &self.findings_count))
     }
 }
 
@@ -295,6 +313,12 @@ fn shorter(path: &std::path::Path, len_bytes: u64, durable_bytes: u64) -> Error 
         damaged: true,
         source: None,
     }
+}
+
+/// Returns the bytes of the segments before this one.
+fn full_segments_bytes(disk: &dyn Disk, paths: &StagingPaths, segment: u32) -> Result<u64, Error> {
+    let full = (0..segment).map(|number| Ok(disk.open_for_read(&segment_path(&paths.staging, number))?.len()?));
+    full.sum()
 }
 
 /// Not only those that follow on each other: a crash may have taken the name of one between.

@@ -9,6 +9,7 @@ pub mod merkle;
 pub mod names;
 pub mod node;
 pub mod node_document;
+pub mod parts;
 pub mod reader;
 pub mod record_lookup;
 pub mod replay;

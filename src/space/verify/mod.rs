@@ -42,6 +42,17 @@ pub enum Depth {
     Full,
 }
 
+impl Depth {
+    /// Returns the name as reports have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Quick => "quick",
+            Self::Blocks => "blocks",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What a verification covered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, bincode::Encode, bincode::Decode, serde::Serialize)]
 pub struct Coverage {

@@ -13,7 +13,8 @@ use super::verify::verify;
 use super::work::Work;
 use crate::durable::remove_tree;
 use crate::migration::checkpoint::Kind;
-use crate::migration::{Check, Context, Error, Migration, SourceBytes, Stage, Standing, Step, Summary, clock};
+use crate::migration::report::parts::Next;
+use crate::migration::{Check, Context, Error, Migration, Places, SourceBytes, Stage, Standing, Step, Summary, clock};
 use crate::pipeline::{Control, Ended};
 use crate::upgrade::backfill::Limits;
 use crate::upgrade::freeze::snapshot::DatabaseSnapshot;
@@ -62,6 +63,12 @@ impl<'a> UpgradeMigration<'a> {
     fn hook(&self, time: HookTime, phase: Phase, run_id: &str, control: &Control<'_>) -> Result<(), Error> {
         let hooks = self.request.hooks.clone().with("HAUL_RUN_ID", run_id);
         hooks.run(time, &phase.to_string(), control).map(drop)
+    }
+
+    fn next(&self, state: &RunState) -> Next {
+        let command = |verb: &str| Some(command(verb, self.directory()));
+        let may_verify = (Stage::Sealed..Stage::Published).contains(&state.stage);
+        Next { verify: command("verify").filter(|_| may_verify), rollback: command("rollback") }
     }
 
     fn freeze(&mut self, cx: &Context<'_>, state: &RunState, plan: &Plan, values: &Values) -> Result<(), Error> {
@@ -266,6 +273,14 @@ impl Migration for UpgradeMigration<'_> {
         Ok(Step::Reached(phase.goal()))
     }
 
+    fn places(&self, _state: &RunState) -> Places {
+        Places { source: self.directory().to_path_buf(), target: self.directory().to_path_buf() }
+    }
+
+    fn migrated(&self, _state: &RunState) -> (u64, u64) {
+        (0, 0)
+    }
+
     fn summary(&self, cx: &Context<'_>, state: &RunState) -> Result<Summary, Error> {
         let directory = self.directory().display().to_string();
         // What an earlier run has left is not about this one.
@@ -280,13 +295,14 @@ impl Migration for UpgradeMigration<'_> {
             source: directory.clone(),
             target: directory,
             source_bytes: SourceBytes { total: source_bytes, ..SourceBytes::default() },
-            target_bytes: 0,
             details: json!({
                 "databases": databases,
                 "application": self.plan.as_ref().and_then(|plan| plan.application.as_ref()),
                 "next_phase": Phase::after(state),
                 "verification": verification,
             }),
+            next: self.next(state),
+            ..Summary::default()
         })
     }
 

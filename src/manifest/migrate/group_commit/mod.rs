@@ -19,8 +19,11 @@ use crate::manifest::document::checksum::hex;
 use crate::manifest::tree::file_names;
 use crate::manifest::tree::writable::WritableTree;
 use crate::migration::plan::escape_name;
-use crate::migration::{CheckpointFile, Durability, Error, FindingsLog, OutcomeCounts};
-use crate::pipeline::{Commit, Writer};
+use crate::migration::{CheckpointFile, Durability, Error, FindingsCount, FindingsLog, OutcomeCounts, counted};
+use crate::pipeline::{Commit, Counted, Writer};
+
+/// What a run writes, for its report.
+pub const MANIFESTS: &str = "manifests";
 
 /// The records of a run, which a checkpoint makes durable together.
 pub struct RunAccounting {
@@ -28,6 +31,8 @@ pub struct RunAccounting {
     pub state: RunState,
     /// The findings, open for appending.
     pub findings: FindingsLog,
+    /// How many of them there are.
+    pub findings_count: FindingsCount,
     /// The ledger, open for appending.
     pub ledger: Ledger,
     /// The file of the state.
@@ -42,6 +47,8 @@ pub struct Replacer {
     /// The records of the run, locked while a group is replaced.
     pub accounting: Mutex<RunAccounting>,
     pending_max: u64,
+    /// What was counted when the last group was replaced: nobody waits for the group that is being replaced.
+    counted: Mutex<Counted>,
     replacing: Mutex<u64>,
     replaced: Condvar,
 }
@@ -49,8 +56,9 @@ pub struct Replacer {
 impl Replacer {
     /// Creates a replacer. While a group is being replaced, at most `pending_max` files gather for the next one.
     pub fn new(disk: Arc<dyn Disk>, tree: Arc<WritableTree>, accounting: RunAccounting, pending_max: u64) -> Self {
+        let counted = Mutex::new(accounting.counted());
         let accounting = Mutex::new(accounting);
-        Self { disk, tree, accounting, pending_max, replacing: Mutex::default(), replaced: Condvar::new() }
+        Self { disk, tree, accounting, pending_max, counted, replacing: Mutex::default(), replaced: Condvar::new() }
     }
 
     /// Waits until no group is being replaced.
@@ -83,7 +91,9 @@ impl Replacer {
             }
             self.tree.sync()?;
         }
-        accounting.close_group(&*self.disk, &tally, group.records, group.place)
+        accounting.close_group(&*self.disk, &tally, group.records, group.place)?;
+        *self.counted.lock() = accounting.counted();
+        Ok(())
     }
 
     /// Adds a line for each file to the ledger and makes them durable. Returns the number of the first line.
@@ -143,10 +153,15 @@ fn swap_in(directory: &dyn RootDirectory, temporary: &OsStr, name: &OsStr) -> Re
 }
 
 impl RunAccounting {
+    fn counted(&self) -> Counted {
+        counted(&self.state.counts, [(MANIFESTS, self.state.progress.written_bytes)], &self.findings_count)
+    }
+
     /// Records the result of a group and makes it durable.
     fn close_group(&mut self, disk: &dyn Disk, tally: &Tally, records: u64, place: Vec<u8>) -> Result<(), Error> {
         // The checkpoint comes last: it names lengths of the findings and the ledger that must be durable by then.
         for finding in &tally.findings {
+            self.findings_count.add(finding.severity);
             self.findings.append(finding)?;
         }
         let state = &mut self.state;
@@ -211,6 +226,10 @@ impl Writer for GroupWriter {
     fn commit_point(&mut self) -> Result<GroupCommit, Error> {
         *self.replacer.replacing.lock() += 1;
         Ok(GroupCommit { group: std::mem::take(&mut self.pending), replacer: self.replacer.clone() })
+    }
+
+    fn counted(&self) -> Option<Counted> {
+        Some(self.replacer.counted.lock().clone())
     }
 }
 

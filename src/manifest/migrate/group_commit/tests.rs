@@ -39,6 +39,7 @@ fn replaced_after(durability: Durability, meanwhile: impl FnOnce(&SimulatedDisk,
     let accounting = RunAccounting {
         state: RunState::new([0; 32], "r".into(), options.rules(), durability),
         findings: FindingsLog::open(&disk, &run_directory.join("findings.jsonl"), 0).unwrap(),
+        findings_count: FindingsCount::default(),
         ledger: Ledger::open(&disk, run_directory, "r", LedgerPosition::START, |_| Ok(())).unwrap(),
         checkpoint: Arc::new(CheckpointFile::new(run_directory, CHECKPOINT_KIND)),
     };
