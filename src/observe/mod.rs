@@ -5,6 +5,7 @@ mod console;
 mod json_lines;
 mod lines;
 pub mod live;
+pub mod metrics;
 pub mod progress_line;
 mod scope;
 mod text;
