@@ -24,6 +24,9 @@ pub enum Format {
     /// The text format 0.0.4 of Prometheus, which everything reads.
     #[default]
     Classic,
+    /// The same for a file, without what is of the process: a collector scrapes the files of several runs as one, and
+    /// the same sample twice is an error.
+    File,
     /// OpenMetrics 1.0.
     OpenMetrics,
 }
@@ -43,7 +46,7 @@ impl Format {
     /// Returns the value of `Content-Type`.
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Classic => prometheus_text::CONTENT_TYPE,
+            Self::Classic | Self::File => prometheus_text::CONTENT_TYPE,
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
         }
     }
@@ -52,10 +55,10 @@ impl Format {
 /// Returns the metrics as text. Names of stores are shown as on a terminal: what cannot be seen is spelt out.
 pub fn text(scraped: &Scraped, prefix: &str, format: Format) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Writer::new(scraped, prefix)));
+    registry.register_collector(Box::new(Writer::new(scraped, prefix, format)));
     let mut text = String::new();
     let written = match format {
-        Format::Classic => prometheus_text::encode(&mut text, &registry),
+        Format::Classic | Format::File => prometheus_text::encode(&mut text, &registry),
         Format::OpenMetrics => open_metrics::encode(&mut text, &registry),
     };
     written.expect("a string takes any text");
@@ -72,11 +75,11 @@ struct Writer {
 }
 
 impl Writer {
-    fn new(scraped: &Scraped, prefix: &str) -> Self {
+    fn new(scraped: &Scraped, prefix: &str, format: Format) -> Self {
         let names = distinct_names(&scraped.runs);
         let rows = |family: &Family| -> Vec<(Labels, Value)> {
             if family.scope == Scope::Process {
-                return vec![(build_labels(family), Value::Info)];
+                return if format == Format::File { vec![] } else { vec![(build_labels(family), Value::Info)] };
             }
             let runs = scraped.runs.iter().zip(&names);
             runs.filter(|(run, _)| family.scope != Scope::Space || run.kind == "space")

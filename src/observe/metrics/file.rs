@@ -55,7 +55,7 @@ impl MetricsFile {
     /// synced: after a loss of power a collector has the old one, none, or an empty one, and the next version replaces it.
     pub fn write(&self, scraped: &Scraped) -> Result<(), DiskError> {
         let temporary = unique_temporary_name(&self.path);
-        let written = self.write_new(&temporary, text(scraped, self.prefix.as_str(), Format::Classic).as_bytes());
+        let written = self.write_new(&temporary, text(scraped, self.prefix.as_str(), Format::File).as_bytes());
         if written.is_err() {
             // The first error is the one to report.
             let _ = self.disk.remove_file(&temporary);
@@ -80,6 +80,7 @@ mod tests {
 
     use super::*;
     use crate::durable::RealDisk;
+    use crate::observe::metrics::RunMetrics;
 
     fn file_at(path: &Path) -> Result<MetricsFile, Error> {
         MetricsFile::new(Arc::new(RealDisk), path, MetricsPrefix::default())
@@ -91,9 +92,11 @@ mod tests {
         let path = directory.path().join("haul.prom");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        file_at(&path).unwrap().write(&Scraped::default()).unwrap();
+        let run = RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
+        file_at(&path).unwrap().write(&Scraped { runs: vec![run] }).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("# HELP haul_build_info "), "{text}");
+        assert!(text.ends_with("\nhaul_migration_checkpoint_writes_total{kind=\"cas\",migration=\"v2\"} 7\n"), "{text}");
+        assert!(!text.contains("haul_build_info"), "{text}");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, MODE);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing else is left");
     }

@@ -7,7 +7,9 @@
 mod encode;
 mod families;
 mod file;
+mod history;
 mod prefix;
+mod recorder;
 mod report;
 mod run;
 mod samples;
@@ -15,7 +17,9 @@ mod samples;
 pub use encode::{Format, text};
 pub use families::{FAMILIES, Family, FamilyType};
 pub use file::{FILE_INTERVAL, MetricsFile};
+pub use history::last_success;
 pub use prefix::{DEFAULT_PREFIX, MetricsPrefix};
+pub use recorder::Recorder;
 pub use run::{MetricsState, RunMetrics, Scraped};
 
 #[cfg(test)]
