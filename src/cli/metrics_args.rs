@@ -22,6 +22,8 @@ use crate::serve::{connections::bind, metrics_server::MetricsServer};
 
 /// Name of the thread that writes the file.
 const NAME: &str = "haul-metrics-file";
+/// How often the thread looks for a run before the first one has begun.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long the end of the process waits for the last version of the file, which a disk may hold up.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -52,9 +54,9 @@ pub struct MetricsArgs {
 /// Shows the metrics of this process. When it is dropped, they show how the run ended.
 #[derive(Default)]
 pub struct Metrics {
-    file: Option<FileThread>,
+    _file: Option<FileThread>,
     #[cfg(feature = "serve")]
-    server: Option<Server>,
+    _server: Option<Server>,
 }
 
 impl MetricsArgs {
@@ -68,9 +70,9 @@ impl MetricsArgs {
         #[cfg(not(feature = "serve"))]
         let _ = stop;
         Ok(Metrics {
-            file: file.map(|file| FileThread::start(file, recorder)).transpose()?,
+            _file: file.map(|file| FileThread::start(file, recorder)).transpose()?,
             #[cfg(feature = "serve")]
-            server,
+            _server: server,
         })
     }
 
@@ -118,23 +120,36 @@ impl FileThread {
         let (end, ended) = bounded::<()>(0);
         let (gone_sender, gone) = bounded::<()>(0);
         let work = move || {
-            let mut has_failed = false;
-            loop {
-                let is_last = ended.recv_timeout(FILE_INTERVAL) == Err(RecvTimeoutError::Disconnected);
-                // A command that ends before its run begins leaves the file of the run before it alone.
-                if let Some(Err(error)) = recorder.scraped().map(|scraped| file.write(&scraped))
-                    && !std::mem::replace(&mut has_failed, true)
-                {
-                    Console::new().line(&format!("note: metrics are not written: {error}"));
-                }
-                if is_last {
-                    break;
-                }
+            let mut writer = Writer { file, recorder, has_failed: false };
+            let mut interval = LOOK_INTERVAL;
+            while ended.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
+                interval = if writer.write() { FILE_INTERVAL } else { LOOK_INTERVAL };
             }
+            writer.write();
             drop(gone_sender);
         };
         Builder::new().name(NAME.into()).spawn(work).map_err(|source| NoThread { name: NAME, source })?;
         Ok(Self { end: Some(end), gone })
+    }
+}
+
+/// Writes what the recorder has.
+struct Writer {
+    file: MetricsFile,
+    recorder: Arc<Recorder>,
+    has_failed: bool,
+}
+
+impl Writer {
+    /// Returns false before the first run: a command that ends there leaves the file of an earlier one alone.
+    fn write(&mut self) -> bool {
+        let Some(scraped) = self.recorder.scraped() else { return false };
+        if let Err(error) = self.file.write(&scraped)
+            && !std::mem::replace(&mut self.has_failed, true)
+        {
+            Console::new().line(&format!("note: the file of metrics is not written: {error}"));
+        }
+        true
     }
 }
 

@@ -148,7 +148,8 @@ mod tests {
 
     fn server() -> MetricsServer {
         let listener = bind(([127, 0, 0, 1], 0).into(), false).expect("a port");
-        let run = RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
+        let run =
+            RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
         let source = move || Scraped { runs: vec![run.clone()] };
         MetricsServer::start(listener, MetricsPrefix::default(), Arc::new(source)).expect("a thread")
     }
@@ -171,7 +172,10 @@ mod tests {
         let classic = get_of(&server, "/metrics", "");
         assert!(classic.starts_with("HTTP/1.1 200 "), "{classic}");
         assert!(classic.contains("content-type: text/plain; version=0.0.4"), "{classic}");
-        assert!(classic.contains(r#"haul_migration_checkpoint_writes_total{kind="cas",migration="v2"} 7"#), "{classic}");
+        assert!(
+            classic.contains(r#"haul_migration_checkpoint_writes_total{kind="cas",migration="v2"} 7"#),
+            "{classic}"
+        );
         let open = get_of(&server, "/metrics", "Accept: text/plain;q=0.1\r\nAccept: application/openmetrics-text\r\n");
         assert!(open.contains("content-type: application/openmetrics-text") && open.ends_with("# EOF\n"), "{open}");
     }
@@ -181,7 +185,8 @@ mod tests {
         let server = server();
         assert!(get_of(&server, "/healthz", "").ends_with("ok\n"));
         assert!(get_of(&server, "/", "").starts_with("HTTP/1.1 404 "));
-        let of = |method: &str| ask(&server, &format!("{method} /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        let of =
+            |method: &str| ask(&server, &format!("{method} /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
         let head = of("HEAD");
         assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {

@@ -92,10 +92,14 @@ mod tests {
         let path = directory.path().join("haul.prom");
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        let run = RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
+        let run =
+            RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
         file_at(&path).unwrap().write(&Scraped { runs: vec![run] }).unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        assert!(text.ends_with("\nhaul_migration_checkpoint_writes_total{kind=\"cas\",migration=\"v2\"} 7\n"), "{text}");
+        assert!(
+            text.ends_with("\nhaul_migration_checkpoint_writes_total{kind=\"cas\",migration=\"v2\"} 7\n"),
+            "{text}"
+        );
         assert!(!text.contains("haul_build_info"), "{text}");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, MODE);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing else is left");

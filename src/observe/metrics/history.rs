@@ -10,9 +10,8 @@ use crate::migration::{JournalEntry, Stage, journal};
 /// journal cannot be read.
 pub fn last_success(disk: &dyn Disk, directory: &Path) -> Option<f64> {
     let entries = journal::read(disk, directory).ok()?.entries;
-    let is_success = |entry: &&JournalEntry| {
-        entry.event == "stage-reached" && entry.detail["stage"] == Stage::Published.to_string()
-    };
+    let is_success =
+        |entry: &&JournalEntry| entry.event == "stage-reached" && entry.detail["stage"] == Stage::Published.to_string();
     entries.iter().rev().find(is_success).and_then(|entry| seconds(&entry.at))
 }
 
