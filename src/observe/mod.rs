@@ -20,7 +20,7 @@ mod view;
 mod watcher;
 
 pub use console::{Console, Shape};
-pub use hub::{Hub, HubOptions, Latest, Seen, say_status};
+pub use hub::{Hub, HubOptions, Latest, Seen, Subject, say_status};
 pub use process::Process;
 pub use scope::Scope;
 pub use text::duration_text;
