@@ -1,12 +1,10 @@
 //! The sums that must add up: the outcome of each record, by the outcomes of each kind of store.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
 
-use super::{Error, FindingsCount};
-use crate::pipeline::Counted;
+use super::Error;
 
 /// Records by outcome. Every record that is read ends in exactly one of them. Made by `outcome_counts!`.
 pub trait OutcomeCounts: Serialize + fmt::Display {
@@ -26,20 +24,6 @@ pub trait OutcomeCounts: Serialize + fmt::Display {
             return Ok(());
         }
         Err(Error::Accounting { what: format!("{read} records were read, {sum} have an outcome") })
-    }
-}
-
-/// Returns what a writer has counted, for the observer of the run.
-pub fn counted(
-    counts: &impl OutcomeCounts,
-    written: impl IntoIterator<Item = (&'static str, u64)>,
-    findings: &FindingsCount,
-) -> Counted {
-    let named = |(name, count): (&'static str, u64)| (Cow::Borrowed(name), count);
-    Counted {
-        outcomes: counts.by_name().into_iter().map(named).collect(),
-        written: written.into_iter().map(named).collect(),
-        findings: findings.by_name().into_iter().map(named).collect(),
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) struct Watcher {
     view: View,
     follow: Follow,
     process: Process,
+    has_seen_run: bool,
     next_look: Instant,
     next_live: Instant,
 }
@@ -38,7 +39,17 @@ impl Watcher {
         let follow = Follow::new(shared.current(), options.scope.budget_bytes);
         let view = View::new(options.view, console.clone(), options.scope, options.interval);
         let now = Instant::now();
-        Self { shared, options, console, view, follow, process: Process::this(), next_look: now, next_live: now }
+        Self {
+            shared,
+            options,
+            console,
+            view,
+            follow,
+            process: Process::this(),
+            has_seen_run: false,
+            next_look: now,
+            next_live: now,
+        }
     }
 
     /// Shows what is told, until nothing more comes.
@@ -64,6 +75,7 @@ impl Watcher {
         match told {
             Told::RunStarted(current) => {
                 self.follow_to(current);
+                self.has_seen_run = true;
                 if let Some(start) = &self.follow.current.start {
                     self.console.set_run(&start.run_id, start.kind);
                     self.view.run_started(start);
@@ -110,7 +122,7 @@ impl Watcher {
 
     /// Returns true if the command begins no run, and others are to see it all the same.
     fn shows_subject(&self) -> bool {
-        self.follow.current.start.is_none() && self.options.subject.is_some()
+        !self.has_seen_run && self.options.subject.is_some()
     }
 
     /// Gives the run to others: other processes, and what else shows it in this one.

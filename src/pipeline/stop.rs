@@ -44,7 +44,7 @@ impl StopToken {
     }
 
     /// A token that is requested when this one is, and can be requested without this one knowing. One level deep.
-    pub(super) fn child(&self) -> Self {
+    pub fn child(&self) -> Self {
         debug_assert!(self.parent.is_none(), "a child has no children");
         Self { flag: Arc::default(), parent: Some(self.flag()) }
     }

@@ -249,8 +249,9 @@ fn store_newer_rules(store: &OldStore) {
         placement: u32,
         strict: bool,
     }
-    let RunState { plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, .. } =
-        state(store);
+    let RunState {
+        plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, attempts, ..
+    } = state(store);
     let rules = NewerRules { compress: 0, placement: 99, strict: false };
     let newer = haul::migration::RunState {
         plan_digest,
@@ -262,6 +263,7 @@ fn store_newer_rules(store: &OldStore) {
         counts,
         rules,
         progress,
+        attempts,
     };
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
     file.store(&RealDisk, &newer).unwrap();

@@ -140,7 +140,8 @@ impl Scene {
     fn report_of(&self, disk: &SimulatedDisk) -> serde_json::Value {
         let bytes = self.state_file(disk, "report.json").expect("a report");
         let mut report: serde_json::Value = serde_json::from_slice(&bytes).expect("a JSON report");
-        ["run_id", "duration_ms"].iter().for_each(|key| _ = report.as_object_mut().unwrap().remove(*key));
+        let of_attempt = ["run_id", "duration_ms", "attempts", "phases", "stages", "peaks", "timeline"];
+        of_attempt.iter().for_each(|key| _ = report.as_object_mut().unwrap().remove(*key));
         report
     }
 
@@ -550,8 +551,9 @@ fn with_newer_rules(path: &Path, state: &RunState) -> Vec<u8> {
         segment_bytes_max: u64,
     }
     let rules = NewerRules { policies: [9; 8], segment_bytes_max: state.rules.segment_bytes_max };
-    let RunState { plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, .. } =
-        state.clone();
+    let RunState {
+        plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, attempts, ..
+    } = state.clone();
     let newer = haul::migration::RunState {
         plan_digest,
         run_id,
@@ -562,6 +564,7 @@ fn with_newer_rules(path: &Path, state: &RunState) -> Vec<u8> {
         counts,
         rules,
         progress,
+        attempts,
     };
     checkpoint::encode(CHECKPOINT_KIND, path, &newer).unwrap()
 }

@@ -11,6 +11,7 @@ mod house;
 mod manifest;
 mod metrics;
 mod owners;
+mod reports;
 mod space;
 mod stop;
 mod upgrade;

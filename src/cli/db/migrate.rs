@@ -19,7 +19,7 @@ use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::db::Dialect;
 use crate::db::Version;
-use crate::db::runner::{MigrateRequest, Plan};
+use crate::db::runner::{MigrateRequest, Plan, told};
 use crate::migration::Error;
 
 /// `haul db migrate`
@@ -149,9 +149,10 @@ impl MigrateCommand {
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
         let place = work.place.name();
-        let watch = Watch::start(self.output)?.with_metrics_of(&self.metrics, ("db", &place), "finished")?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
-        let end = watch.run_to_end(scope(), |control| runner.migrate(request, control))?;
+        let end = watch
+            .run(scope(), |control| told(place.to_string(), control, |control| runner.migrate(request, control)))?;
         finish(self.output, &place, "applied", &end)
     }
 }

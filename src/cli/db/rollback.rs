@@ -12,7 +12,7 @@ use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::db::Version;
-use crate::db::runner::{RollbackRequest, RollbackTo};
+use crate::db::runner::{RollbackRequest, RollbackTo, told};
 use crate::db::state::AppliedRow;
 
 /// `haul db rollback`
@@ -85,9 +85,10 @@ impl RollbackCommand {
             let what = format_args!("{place}: this rolls back, with the data that they hold; {backup}");
             self.consent.confirm_all(what, &names(reverted))?;
         }
-        let watch = Watch::start(self.output)?.with_metrics_of(&self.metrics, ("db", &place), "rolled-back")?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
-        let end = watch.run_to_end(scope(), |control| runner.rollback(&request, control))?;
+        let end = watch
+            .run(scope(), |control| told(place.to_string(), control, |control| runner.rollback(&request, control)))?;
         let code = finish(self.output, &place, "rolled back", &end)?;
         let forgotten = end.details.iter().filter(|detail| detail.status == "forgotten").count();
         if forgotten > 0 {

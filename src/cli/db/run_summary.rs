@@ -6,16 +6,15 @@ use crate::cli::command::Answer;
 use crate::cli::error_output::say_error;
 use crate::cli::table::Table;
 use crate::db::runner::{PagesDone, RunSummary};
+use crate::migration::shell_word;
 use crate::migration::units::{bytes_text, count_text};
-use crate::migration::{exit, shell_word};
 use crate::observe::Console;
 
 /// Prints the end of a run and returns its exit code. `verb` is what was done to a migration, as in `applied`.
 pub fn finish(output: OutputArgs, place: &PlaceName, verb: &str, end: &RunSummary) -> anyhow::Result<u8> {
     let answer = place.in_answer(Answer::new(end));
-    // What went wrong decides. A run whose database was in use must be run again, like one that was stopped.
     let answer = match &end.failure {
-        Some(failure) => answer.exit(if failure.temporary { exit::TEMPORARY } else { exit::FAILED }),
+        Some(_) => answer.exit(end.exit_code()),
         None => answer.stopped(end.stopped),
     };
     let code = answer.print(output, |table| render(table, place, verb, end))?;

@@ -25,6 +25,7 @@ mod session;
 mod single_transaction;
 mod squashed;
 mod takeover;
+mod told;
 mod unlock;
 
 use std::any::Any;
@@ -44,6 +45,7 @@ pub use run_summary::{PagesDone, RunSummary};
 pub use seed::Again;
 pub use squashed::SquashedMigration;
 pub use takeover::Takeover;
+pub use told::told;
 pub use unlock::{require_own_run, unlock};
 
 use super::backup::BackupPolicy;

@@ -24,6 +24,7 @@ use crate::manifest::document::checksum::hex;
 use crate::manifest::nothing_found::check_found;
 use crate::manifest::outcome::Counts;
 use crate::manifest::run_options::{ManifestRules, MigrateOptions};
+use crate::manifest::tree::count::Ahead;
 use crate::manifest::tree::reader::EntryReader;
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::manifest::tree::writable::WritableTree;
@@ -330,6 +331,8 @@ impl ManifestMigration<'_> {
         let root: Arc<dyn ReadRoot> = cx.disk.root(self.root)?;
         let begun = (state.progress.now(), state.counts.migrated);
         let selector = Selector::of_migration(&root, options, &documents, begun)?;
+        let ahead =
+            Ahead { root: root.clone(), layout: options.layout, after: place.clone(), settled: settled.clone() };
         let reader = EntryReader::new(root, places, place, cx.options.batch_records)?
             .after_crash(settled, tree.root.clone())
             .selecting(selector);
@@ -342,6 +345,8 @@ impl ManifestMigration<'_> {
             documents,
         };
         let mut writer = GroupWriter::new(replacer.clone());
-        run(reader, &stager, &mut writer, &cx.options.engine(), cx.control)
+        let work = || run(reader, &stager, &mut writer, &cx.options.engine(), cx.control);
+        // One file needs no counting.
+        if options.manifest.is_some() { work() } else { ahead.counted_during(cx.control, work)? }
     }
 }

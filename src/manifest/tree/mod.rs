@@ -1,5 +1,6 @@
 //! A tree of manifests on disk: the scan that finds the files, and the reader that feeds the pipeline.
 
+pub mod count;
 pub(super) mod file_faults;
 pub mod file_names;
 pub(super) mod reader;

@@ -4,6 +4,7 @@ pub(super) mod about;
 pub mod parts;
 pub(super) mod timeline;
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use self::parts::AboutRun;
 use super::text::escaped_json;
 use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Attributes, Disk, DiskFile, read_file, replace_file_with, temporary_name};
+use crate::pipeline::Counted;
 
 /// Version of the report's JSON.
 pub const REPORT_VERSION: u32 = 2;
@@ -128,6 +130,20 @@ impl FindingsCount {
     /// All of them.
     pub fn sum(&self) -> u64 {
         self.note + self.refused + self.fatal
+    }
+}
+
+/// Returns what a writer has counted, for the observer of the run.
+pub fn counted(
+    counts: &impl OutcomeCounts,
+    written: impl IntoIterator<Item = (&'static str, u64)>,
+    findings: &FindingsCount,
+) -> Counted {
+    let named = |(name, count): (&'static str, u64)| (Cow::Borrowed(name), count);
+    Counted {
+        outcomes: counts.by_name().into_iter().map(named).collect(),
+        written: written.into_iter().map(named).collect(),
+        findings: findings.by_name().into_iter().map(named).collect(),
     }
 }
 
@@ -300,7 +316,7 @@ mod tests {
     fn json_is_frozen() {
         insta::assert_snapshot!(written(2).2, @r#"
         {
-          "report_version": 1,
+          "report_version": 2,
           "run_id": "r1",
           "noun": "space",
           "outcome": "published",
@@ -328,6 +344,60 @@ mod tests {
           },
           "policy": {
             "on_corrupt": "refuse"
+          },
+          "haul": {
+            "version": "",
+            "commit": null
+          },
+          "attempts": [
+            {
+              "started_at": "2026-11-21T01:18:00.000Z",
+              "ended_at": null,
+              "outcome": "killed",
+              "exit_code": null,
+              "records": 0,
+              "seconds": 0.0,
+              "cpu_seconds": 0.0,
+              "rss_peak_bytes": 0
+            }
+          ],
+          "settings": {
+            "workers": 0,
+            "budget_bytes": 0,
+            "batch_records": 0,
+            "checkpoint_interval_records": 0,
+            "rate_limit": null,
+            "reader": null,
+            "verify": null,
+            "durability": ""
+          },
+          "environment": {
+            "kernel": null,
+            "cpu": null,
+            "cores": 0,
+            "memory_bytes": null,
+            "cgroup_memory_bytes": null,
+            "cgroup_cpus": null,
+            "source": null,
+            "target": null
+          },
+          "phases": [],
+          "stages": {},
+          "peaks": {
+            "rss": 0,
+            "budget": 0,
+            "staging_bytes": 0
+          },
+          "timeline": [],
+          "written": {
+            "segments": 4200000
+          },
+          "digests": {},
+          "estimate": null,
+          "grade": null,
+          "next": {
+            "verify": "haul space verify memory/main",
+            "rollback": null
           },
           "findings": [
             {"severity":"refused","file":"000001.log","offset":0,"length":1,"reason":"checksum mismatch"},

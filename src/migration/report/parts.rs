@@ -156,7 +156,7 @@ pub struct TimelinePoint {
     pub budget: u64,
 }
 
-/// A forecast beside what came of it.
+/// A forecast, and how long the run took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grade {
     /// Expected seconds.

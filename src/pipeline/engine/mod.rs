@@ -313,7 +313,7 @@ where
     let started = Instant::now();
     writer.write(content).map_err(Failure::Error)?;
     control.observer.observe(&Event::timed(EngineStage::Write, started.elapsed()));
-    // What is told of memory is what this batch held as well: afterwards a run of few batches would seem to use none.
+    // The memory that is shown is what this batch held as well: afterwards a run of few batches would seem to use none.
     let budget_in_use_bytes = budget.in_use_bytes();
     drop(permit);
     control.observer.observe(&if W::MIGRATES {

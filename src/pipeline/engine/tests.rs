@@ -55,6 +55,7 @@ struct Toy {
     budget: Arc<Budget>,
     interval_records: u64,
     interval_ms_min: u64,
+    interval_ms_max: u64,
     rate_limit: Option<NonZeroU32>,
     fault: Option<Fault>,
     delays: bool,
@@ -73,6 +74,7 @@ impl Default for Toy {
             budget: Budget::new(2000, 0.8),
             interval_records: 50,
             interval_ms_min: 0,
+            interval_ms_max: 3_600_000,
             rate_limit: None,
             fault: None,
             delays: false,
@@ -98,7 +100,7 @@ impl Toy {
             rate_limit: self.rate_limit,
             checkpoint_interval_records: self.interval_records,
             checkpoint_interval_ms_min: self.interval_ms_min,
-            checkpoint_interval_ms_max: 3_600_000,
+            checkpoint_interval_ms_max: self.interval_ms_max,
         }
     }
 
@@ -267,6 +269,50 @@ fn checkpoints_keep_their_distance() {
     let before_last = &commits[..commits.len() - 1];
     assert!(before_last.first().is_none_or(|&len| len >= 300));
     assert!(before_last.windows(2).all(|pair| pair[1] - pair[0] >= 300), "{commits:?}");
+}
+
+#[test]
+fn a_checkpoint_falls_due_by_time_alone() {
+    let few = Toy { interval_records: 1_000_000, ..Toy::default() };
+    let (_, store) = few.run();
+    assert_eq!(*store.commits.lock(), [1000], "only the last one");
+    // Time passes between two batches, so the committer has a point to take before the end.
+    let (_, store) = Toy { interval_ms_max: 0, delays: true, ..few }.run();
+    let commits = store.commits.lock();
+    assert!(commits.len() > 1 && commits.last() == Some(&1000), "{commits:?}");
+}
+
+#[test]
+fn without_new_records_no_checkpoint_falls_due() {
+    let toy = Toy { records: 10, interval_records: 1_000_000, interval_ms_max: 0, ..Toy::default() };
+    let (_, store) = toy.run();
+    let commits = store.commits.lock();
+    assert!(commits.len() <= 2 && commits.last() == Some(&10), "one batch, then the end: {commits:?}");
+}
+
+#[test]
+fn a_limited_run_tells_what_the_limit_lets_pass() {
+    let admitted = |rate_limit| {
+        let (toy, recorder, mut store) = (Toy { rate_limit, ..Toy::default() }, Recorder::default(), Store::default());
+        toy.run_into(&mut store, &recorder).expect("no fault");
+        let events = recorder.0.into_inner();
+        events.iter().map(|event| if let Event::BatchAdmitted { records } = event { *records } else { 0 }).sum::<u64>()
+    };
+    assert_eq!((admitted(NonZeroU32::new(1_000_000)), admitted(None)), (1000, 0));
+}
+
+#[test]
+fn every_stage_is_timed_for_every_batch() {
+    let (toy, recorder, mut store) = (Toy::default(), Recorder::default(), Store::default());
+    toy.run_into(&mut store, &recorder).expect("no fault");
+    let events = recorder.0.into_inner();
+    let times =
+        |wanted| events.iter().filter(|event| matches!(event, Event::StageTimed { stage, .. } if *stage == wanted));
+    for stage in [EngineStage::Read, EngineStage::Convert, EngineStage::Write] {
+        assert_eq!(times(stage).count(), 100, "{stage}");
+    }
+    let commits = store.commits.lock().len();
+    assert_eq!([EngineStage::Commit, EngineStage::Sync].map(|stage| times(stage).count()), [commits; 2]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::pipeline::event::EngineStage;
 
-/// The shortest and the longest time that is told apart, and the digits of one that count.
+/// The shortest and the longest time that can be distinguished, and the digits of one that count.
 const LOWEST_US: u64 = 1;
 const HIGHEST_US: u64 = 3_600_000_000;
 const DIGITS: u8 = 2;

@@ -105,7 +105,7 @@ impl Observer for At<'_> {
     fn observe(&self, event: &Event) {
         let is_now = match event {
             Event::PhaseStarted { phase, .. } => self.phase == Some(*phase),
-            Event::BatchWritten { .. } => self.phase.is_none(),
+            Event::BatchWritten { .. } | Event::Progressed { .. } => self.phase.is_none(),
             _ => false,
         };
         if is_now && let Some(act) = self.act.lock().take() {

@@ -291,7 +291,7 @@ struct StopAtBatch(StopToken);
 
 impl Observer for StopAtBatch {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::BatchWritten { .. }) {
+        if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
             self.0.request();
         }
     }
@@ -318,7 +318,7 @@ fn a_source_that_changes_meanwhile_is_an_error() {
     struct AddAtBatch<'a>(&'a OldStore);
     impl Observer for AddAtBatch<'_> {
         fn observe(&self, event: &Event) {
-            if matches!(event, Event::BatchWritten { .. }) {
+            if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
                 self.0.object(Algorithm::Cas, b"late", Shape::Flat);
             }
         }

@@ -301,7 +301,7 @@ struct StopEarly {
 
 impl Observer for StopEarly {
     fn observe(&self, event: &Event) {
-        if let Event::BatchWritten { .. } = event {
+        if let Event::BatchWritten { .. } | Event::Progressed { .. } = event {
             self.stop.request();
         }
         self.events.lock().push(event.clone());

@@ -79,7 +79,7 @@ struct StopAtBatch(StopToken);
 
 impl Observer for StopAtBatch {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::BatchWritten { .. }) {
+        if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
             self.0.request();
         }
     }
@@ -328,8 +328,9 @@ fn the_status_names_unknown_rules_and_clean_loses_nothing_by_itself() {
     prepare(&store);
     store.migrate(&placed(Placement::Merge)).unwrap();
     let file = CheckpointFile::new(store.paths().run_directory().path(), CHECKPOINT_KIND);
-    let RunState { plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, .. } =
-        file.load::<RunState>(&RealDisk).unwrap().unwrap();
+    let RunState {
+        plan_digest, run_id, stage, durability, findings_bytes, records, counts, progress, attempts, ..
+    } = file.load::<RunState>(&RealDisk).unwrap().unwrap();
     let rules = NewerRules { compress: 0, placement: 99, strict: false };
     let newer = haul::migration::RunState {
         plan_digest,
@@ -341,6 +342,7 @@ fn the_status_names_unknown_rules_and_clean_loses_nothing_by_itself() {
         counts,
         rules,
         progress,
+        attempts,
     };
     file.store(&RealDisk, &newer).unwrap();
     let status = look(&store);

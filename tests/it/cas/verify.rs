@@ -385,7 +385,9 @@ impl Observer for StopAtBatch {
     fn observe(&self, event: &Event) {
         match event {
             Event::PhaseStarted { phase: Phase::Verify, .. } => self.is_verifying.store(true, Relaxed),
-            Event::BatchWritten { .. } if self.is_verifying.load(Relaxed) => self.stop.request(),
+            Event::BatchWritten { .. } | Event::Progressed { .. } if self.is_verifying.load(Relaxed) => {
+                self.stop.request()
+            }
             _ => {}
         }
     }

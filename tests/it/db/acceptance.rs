@@ -547,7 +547,7 @@ fn a_stopped_run_goes_on(db: &Db) {
     struct StopAfterFirst(StopToken);
     impl Observer for StopAfterFirst {
         fn observe(&self, event: &Event) {
-            if matches!(event, Event::BatchWritten { .. }) {
+            if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
                 self.0.request();
             }
         }

@@ -54,7 +54,7 @@ fn migrate_until(db: &Db, pages: u64) -> RunSummary {
     struct StopAfter(StopToken, u64, std::sync::atomic::AtomicU64);
     impl Observer for StopAfter {
         fn observe(&self, event: &Event) {
-            if matches!(event, Event::BatchWritten { records, .. } if *records > 1)
+            if matches!(event, Event::Progressed { records, .. } if *records > 1)
                 && self.2.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 == self.1
             {
                 self.0.request();

@@ -354,7 +354,9 @@ const LATER: &[u8] = b"{\"later\": true}";
 
 impl Observer for Meddler {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::BatchWritten { .. }) && !self.is_done.swap(true, Ordering::Relaxed) {
+        if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. })
+            && !self.is_done.swap(true, Ordering::Relaxed)
+        {
             self.disk.remove_file(&self.path).unwrap();
             self.disk.create_file(&self.path).unwrap().write_all_at(0, LATER).unwrap();
         }

@@ -394,7 +394,7 @@ fn a_run_with_unknown_rules_is_neither_rolled_back_nor_continued() {
     let run = root.migrate(&[]).expect(0).json()["run_id"].as_str().unwrap().to_owned();
     let directory = root.path().join("migration");
     let file = CheckpointFile::new(&directory, CHECKPOINT_KIND);
-    let RunState { plan_digest, run_id, durability, findings_bytes, records, counts, progress, .. } =
+    let RunState { plan_digest, run_id, durability, findings_bytes, records, counts, progress, attempts, .. } =
         file.load::<RunState>(&RealDisk).unwrap().unwrap();
     let newer = haul::migration::RunState {
         plan_digest,
@@ -406,6 +406,7 @@ fn a_run_with_unknown_rules_is_neither_rolled_back_nor_continued() {
         counts,
         rules: NewerRules { mode: 9 },
         progress,
+        attempts,
     };
     file.store(&RealDisk, &newer).unwrap();
     assert!(refused_rollback(&root, &run).contains("cannot decode this checkpoint"));

@@ -102,6 +102,26 @@ fn the_other_stores_have_metrics_as_well() {
 }
 
 #[test]
+fn a_database_and_verbs_without_a_run_of_their_own_have_metrics_as_well() {
+    let place = Place::with_space(500);
+    let text = |name: &str| fs::read_to_string(place.path().join(name)).expect("the file");
+    place.space_run("migrate default").expect(0);
+    place.space_run("verify default --metrics-file verify.prom").expect(0);
+    place.space_run("rollback default --yes --metrics-file rollback.prom").expect(0);
+    for (name, state) in [("verify.prom", "finished"), ("rollback.prom", "rolled_back")] {
+        assert_eq!(value(&text(name), &format!(r#"haul_migration_state{SPACE},state="{state}"}}"#)), 1.0, "{name}");
+    }
+    assert!(text("verify.prom").contains("haul_migration_batch_duration_seconds_bucket"), "{}", text("verify.prom"));
+    assert!(!text("rollback.prom").contains("last_success"), "{}", text("rollback.prom"));
+
+    fs::create_dir(place.path().join("migrations")).unwrap();
+    fs::write(place.path().join("migrations/0001_a.sql"), "CREATE TABLE a (id INTEGER);\n").unwrap();
+    let words = ["db", "migrate", "--db", "app.db", "--create", "--metrics-file", "db.prom"];
+    place.run(&words).expect(0);
+    assert_eq!(value(&text("db.prom"), r#"haul_migration_state{kind="db",migration="app.db",state="finished"}"#), 1.0);
+}
+
+#[test]
 fn options_that_do_not_fit_end_the_command_before_it_begins() {
     let place = Place::with_space(10);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

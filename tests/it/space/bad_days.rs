@@ -73,7 +73,7 @@ impl Observer for Once<'_> {
 }
 
 fn first_batch(event: &Event) -> bool {
-    matches!(event, Event::BatchWritten { .. })
+    matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. })
 }
 
 fn run_on(
@@ -274,6 +274,45 @@ fn a_disk_that_fills_up_ends_the_run_which_goes_on_once_there_is_room() {
         assert_eq!(end.stage, Stage::Published);
         assert_eq!(simulated_store(&disk, &space), expected);
     }
+}
+
+/// Leaves room for the journal alone once the store is published, and keeps the notes and the end.
+struct FullAtTheEnd {
+    disk: SimulatedDisk,
+    said: Mutex<Vec<String>>,
+}
+
+impl Observer for FullAtTheEnd {
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::PhaseEnded { phase: Phase::Publish } => {
+                let used: u64 = self.disk.snapshot().values().map(|bytes| bytes.len() as u64).sum();
+                self.disk.set_capacity(used + 1_000);
+            }
+            Event::Note { text } => self.said.lock().push(text.clone()),
+            Event::RunEnded { outcome, exit_code } => self.said.lock().push(format!("{outcome} {exit_code}")),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_report_that_a_full_disk_does_not_take_is_a_note() {
+    let space = space();
+    let disk = simulated(&space);
+    let observer = FullAtTheEnd { disk: disk.clone(), said: Mutex::default() };
+    let end = run_on(Arc::new(disk.clone()), &space, &options(), &observer).unwrap();
+    assert_eq!((end.stage, end.stopped), (Stage::Published, false));
+    let said = observer.said.into_inner();
+    let [.., note, ended] = &said[..] else { panic!("{said:?}") };
+    assert!(note.contains("the report cannot be written"), "{said:?}");
+    assert_eq!(ended, "published 0");
+    let report = space.paths().run_directory().report_path();
+    assert!(!disk.snapshot().contains_key(&report));
+    // Once there is room, the same command writes it.
+    disk.set_capacity(1 << 30);
+    assert!(run_on(Arc::new(disk.clone()), &space, &options(), &Silent).unwrap().already_done);
+    assert!(disk.snapshot().contains_key(&report));
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn verified(space: &Space) -> Coverage {
         rate_limit: None,
         checkpoint_interval_records: 1_000,
         checkpoint_interval_ms_min: 0,
+        checkpoint_interval_ms_max: 3_600_000,
     };
     let stop = StopToken::new();
     let control = Control { stop: &stop, observer: &Silent };

@@ -178,7 +178,7 @@ struct StopAtFirst(StopToken);
 
 impl Observer for StopAtFirst {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::BatchWritten { .. }) {
+        if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
             self.0.request();
         }
     }

@@ -21,7 +21,7 @@ impl Observer for ReadBack {
     fn observe(&self, event: &Event) {
         match event {
             Event::PhaseStarted { phase, .. } => self.verifying.store(*phase == Phase::Verify, Ordering::Relaxed),
-            Event::BatchWritten { .. } if self.verifying.load(Ordering::Relaxed) => {
+            Event::BatchWritten { .. } | Event::Progressed { .. } if self.verifying.load(Ordering::Relaxed) => {
                 self.batches.fetch_add(1, Ordering::Relaxed);
             }
             _ => {}

@@ -33,6 +33,7 @@ fn options() -> Options {
         rate_limit: None,
         checkpoint_interval_records: 1,
         checkpoint_interval_ms_min: 0,
+        checkpoint_interval_ms_max: 3_600_000,
     }
 }
 
@@ -372,7 +373,7 @@ struct StopAtOnce(StopToken);
 
 impl Observer for StopAtOnce {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::BatchWritten { .. }) {
+        if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
             self.0.request();
         }
     }

@@ -467,7 +467,7 @@ struct StopAtBatch(StopToken);
 
 impl Observer for StopAtBatch {
     fn observe(&self, event: &Event) {
-        if matches!(event, Event::BatchWritten { .. }) {
+        if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
             self.0.request();
         }
     }

@@ -1,5 +1,5 @@
 //! `haul upgrade` with the real binary.
 
-mod place;
+pub mod place;
 mod python;
-mod second_example;
+pub mod second_example;

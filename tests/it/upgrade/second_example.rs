@@ -11,7 +11,7 @@ use super::place::Set;
 const LOANS: u32 = 2_500;
 
 /// A set with its upgrade.toml in the same directory: catalog, slips, ledger and members.
-fn library() -> Set {
+pub fn library() -> Set {
     let set = Set::empty();
     let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/upgrade-library");
     for entry in fs::read_dir(definition).unwrap().map(|entry| entry.unwrap()) {

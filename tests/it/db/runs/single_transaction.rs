@@ -127,7 +127,7 @@ fn a_stop_rolls_a_single_transaction_back(db: &Db) {
     struct Stopping(StopToken, Mutex<u32>);
     impl Observer for Stopping {
         fn observe(&self, event: &Event) {
-            if matches!(event, Event::BatchWritten { .. }) {
+            if matches!(event, Event::BatchWritten { .. } | Event::Progressed { .. }) {
                 *self.1.lock() += 1;
                 self.0.request();
             }
