@@ -22,6 +22,7 @@ mod limits;
 mod man;
 #[cfg(feature = "manifest")]
 mod manifest;
+mod metrics_args;
 mod output;
 #[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
 mod owner;

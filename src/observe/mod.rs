@@ -7,6 +7,7 @@ mod eta;
 mod heartbeat;
 mod hub;
 pub mod live;
+pub mod metrics;
 mod moment;
 mod objects;
 mod process;
@@ -20,7 +21,7 @@ mod view;
 mod watcher;
 
 pub use console::{Console, Shape};
-pub use hub::{Hub, HubOptions, Latest, Seen, say_status};
+pub use hub::{Hub, HubOptions, Latest, Seen, Subject, say_status};
 pub use process::Process;
 pub use scope::Scope;
 pub use text::duration_text;
