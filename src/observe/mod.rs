@@ -24,7 +24,6 @@ pub use console::{Console, Shape};
 pub use hub::{Hub, HubOptions, Latest, Seen, Subject, say_status};
 pub use process::Process;
 pub use scope::Scope;
-pub use text::duration_text;
+pub use text::{duration_text, seconds_text};
 pub use told::EndedRun;
 pub use view::ViewKind;
-pub use text::{duration_text, seconds_text};
