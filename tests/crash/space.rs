@@ -505,7 +505,13 @@ fn a_failing_operation_ends_a_run_that_can_be_resumed() {
                     failures += 1;
                 }
                 Ok(_) => {
-                    scene.check_complete(&disk, "dual-000001", &what);
+                    // A report that the disk does not take is a note; the next call writes it.
+                    if scene.state_file(&disk, "report.json").is_some() {
+                        scene.check_complete(&disk, "dual-000001", &what);
+                    } else {
+                        assert_eq!(scene.live(&disk).as_deref(), Some("dual-000001"), "{}", what());
+                        assert!(scene.store_files(&disk, "dual-000001") == scene.store, "the store: {}", what());
+                    }
                     tolerated += 1;
                 }
             }
