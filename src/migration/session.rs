@@ -411,7 +411,9 @@ impl<'a> Session<'a> {
         };
         let disk = &**self.cx.disk;
         let kept = self.cx.checkpoint.load::<StateOf<M>>(disk).ok().flatten();
-        let kept = kept.filter(|kept| kept.run_id == state.run_id);
+        // A state that was refused stays as it was found.
+        let is_refused = matches!(result, Err(Error::State { .. }));
+        let kept = kept.filter(|kept| kept.run_id == state.run_id && !is_refused);
         let records = kept.as_ref().map_or(state.records, |kept| kept.records);
         state.attempts = self.watch.attempts(records, Some(end));
         if let Some(kept) = kept {
@@ -429,7 +431,7 @@ impl<'a> Session<'a> {
         started: Instant,
     ) -> Result<(), Error> {
         match self.report(migration, state, outcome, started) {
-            Err(Error::Disk(error)) if error.path.starts_with(self.cx.directory.path()) => {
+            Err(Error::Disk(error)) if !self.lock.is_lost() => {
                 self.cx.control.note(format!("the report cannot be written: {error}"));
                 Ok(())
             }

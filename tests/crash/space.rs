@@ -140,7 +140,7 @@ impl Scene {
     fn report_of(&self, disk: &SimulatedDisk) -> serde_json::Value {
         let bytes = self.state_file(disk, "report.json").expect("a report");
         let mut report: serde_json::Value = serde_json::from_slice(&bytes).expect("a JSON report");
-        let of_attempt = ["run_id", "duration_ms", "attempts", "phases", "stages", "peaks", "timeline"];
+        let of_attempt = ["run_id", "duration_ms", "settings", "attempts", "phases", "stages", "peaks", "timeline"];
         of_attempt.iter().for_each(|key| _ = report.as_object_mut().unwrap().remove(*key));
         report
     }
