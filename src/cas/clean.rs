@@ -58,6 +58,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     let run = LastRun::<RunState>::load(disk, &checkpoint)?;
     let mut list = CleanList::new(disk);
     add_temporary(&mut list, disk, paths)?;
+    list.add(paths.run_directory().live_path(), CleanKind::Temporary, RemovalCost::default())?;
     list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
     list.add(paths.incoming(), CleanKind::Incoming, RemovalCost::default())?;
     list.add(paths.verification(), CleanKind::Verification, RemovalCost::default())?;

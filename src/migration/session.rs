@@ -19,7 +19,7 @@ use super::run::state::Durability;
 use super::stage::Stage;
 use super::text::escaped_json;
 use super::watch::AttemptWatch;
-use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, exit, report_says, write_report};
+use super::{Error, Findings, FindingsCount, Report, RunDirectory, clock, counted, exit, report_says, write_report};
 use crate::durable::{Disk, GroupSync, replace_file, with_modes};
 use crate::migration::plan::escape_name;
 use crate::pipeline::{Control, Ended, Event, RunStart};
@@ -409,10 +409,14 @@ impl<'a> Session<'a> {
             Ok(ended) => end_of(migration, state, *ended == Ended::Stopped),
             Err(error) => ("failed".to_owned(), error.exit_code()),
         };
-        state.attempts = self.watch.attempts(state.records, Some(end));
         let disk = &**self.cx.disk;
         let kept = self.cx.checkpoint.load::<StateOf<M>>(disk).ok().flatten();
-        if let Some(kept) = kept.filter(|kept| kept.run_id == state.run_id) {
+        // A state that was refused stays as it was found.
+        let is_refused = matches!(result, Err(Error::State { .. }));
+        let kept = kept.filter(|kept| kept.run_id == state.run_id && !is_refused);
+        let records = kept.as_ref().map_or(state.records, |kept| kept.records);
+        state.attempts = self.watch.attempts(records, Some(end));
+        if let Some(kept) = kept {
             // Without it, the attempt counts as one that was killed.
             let _ = self.cx.checkpoint.store(disk, &StateOf::<M> { attempts: state.attempts.clone(), ..kept });
         }
@@ -427,7 +431,7 @@ impl<'a> Session<'a> {
         started: Instant,
     ) -> Result<(), Error> {
         match self.report(migration, state, outcome, started) {
-            Err(Error::Disk(error)) if error.path.starts_with(self.cx.directory.path()) => {
+            Err(Error::Disk(error)) if !self.lock.is_lost() => {
                 self.cx.control.note(format!("the report cannot be written: {error}"));
                 Ok(())
             }
@@ -447,6 +451,9 @@ impl<'a> Session<'a> {
         let findings_count = FindingsCount::of(disk, &findings)?;
         let summary = migration.summary(&self.cx, state)?;
         let about = self.about(migration, state, &summary);
+        let written = about.written.iter().map(|(name, bytes)| (name.clone(), *bytes));
+        let told = counted(&state.counts, written, &findings_count);
+        self.cx.control.observer.observe(&Event::Counted(Box::new(told)));
         let Summary { source, target, source_bytes, mut details, .. } = summary;
         details["stage"] = json!(state.stage);
         details["durability"] = json!(state.durability);

@@ -32,7 +32,7 @@ pub enum CleanKind {
     Store,
     /// What is left of a store whose removal was interrupted.
     Retired,
-    /// A file that was to replace another when its writer died.
+    /// A file that its writer has left: one that was to replace another, or what a killed run has shown of itself.
     Temporary,
 }
 
@@ -53,6 +53,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     let is_ours_in_root = |name: &str| name == format!(".{POINTER}.tmp") || name.starts_with(SCRATCH_PREFIX);
     list.add_temporary(paths.root(), EntryKind::File, CleanKind::Temporary, is_ours_in_root)?;
     list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, is_temporary_of_run)?;
+    list.add(paths.run_directory().live_path(), CleanKind::Temporary, RemovalCost::default())?;
     let foreign = foreign_entries(disk, paths)?;
     for (directory, kind, worth) in [
         (paths.scratch(), CleanKind::Scratch, RemovalCost::default()),

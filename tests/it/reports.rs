@@ -1,5 +1,6 @@
 //! What reports say of runs: against their schema, and against what the runs have done.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -10,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use haul::durable::RealDisk;
 use haul::migration::RunOptions;
-use haul::pipeline::{Control, Event, Observer, StopToken};
+use haul::pipeline::{Control, Counted, Event, Observer, StopToken};
 use haul::space::migrate::migrate;
 use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 use crate::support::files::tree;
@@ -202,4 +204,47 @@ fn a_failed_run_says_so_in_its_row() {
     check_schema(&report);
     assert_eq!(report["outcome"], "failed: findings");
     assert!(matches!(&attempts(&report)[..], [(outcome, Some(65), _)] if outcome == "failed"), "{report:#}");
+}
+
+/// Keeps what the writer has counted, and how the run began and ended.
+#[derive(Default)]
+struct Told {
+    counted: Mutex<Vec<Counted>>,
+    run: Mutex<Vec<String>>,
+}
+
+impl Observer for Told {
+    fn observe(&self, event: &Event) {
+        match event {
+            Event::Counted(counted) => self.counted.lock().push((**counted).clone()),
+            Event::RunStarted(start) => {
+                let (before, planned) = (start.records_before, start.records_planned.expect("a plan"));
+                assert!(start.directory.is_some() && start.target.contains("dual-000001"), "{start:?}");
+                self.run.lock().push(format!("{} {before} of {planned} {}", start.kind, start.is_resumed));
+            }
+            Event::RunEnded { outcome, exit_code } => self.run.lock().push(format!("{outcome} {exit_code}")),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn what_is_counted_while_a_run_lasts_ends_as_the_report_has_it() {
+    let place = Place::with_space(500);
+    let (stop, told) = (StopToken::new(), Told::default());
+    let options = MigrateOptions { engine_stopped: true, ..MigrateOptions::default() };
+    let paths = SpacePaths::new(place.space());
+    migrate(Arc::new(RealDisk), &paths, &options, &Control { stop: &stop, observer: &told }).unwrap();
+    let report = report(&place.space().join("migration"));
+    let counted = told.counted.into_inner();
+    let as_json = |list: &[(Cow<'static, str>, u64)]| {
+        Value::Object(list.iter().map(|(name, count)| (name.to_string(), (*count).into())).collect())
+    };
+    let last = counted.last().expect("something was counted");
+    assert_eq!(as_json(&last.outcomes), report["counts"]);
+    assert_eq!(as_json(&last.written), report["written"]);
+    assert_eq!(as_json(&last.findings), report["findings_count"]);
+    let first = &counted[0];
+    assert!(first.written.iter().any(|(name, bytes)| name == "segments" && *bytes > 0), "{first:?}");
+    assert_eq!(told.run.into_inner(), ["space 0 of 500 false", "published 0"]);
 }

@@ -134,15 +134,15 @@ impl FindingsCount {
 }
 
 /// Returns what a writer has counted, for the observer of the run.
-pub fn counted(
+pub fn counted<N: Into<Cow<'static, str>>>(
     counts: &impl OutcomeCounts,
-    written: impl IntoIterator<Item = (&'static str, u64)>,
+    written: impl IntoIterator<Item = (N, u64)>,
     findings: &FindingsCount,
 ) -> Counted {
     let named = |(name, count): (&'static str, u64)| (Cow::Borrowed(name), count);
     Counted {
         outcomes: counts.by_name().into_iter().map(named).collect(),
-        written: written.into_iter().map(named).collect(),
+        written: written.into_iter().map(|(name, bytes)| (name.into(), bytes)).collect(),
         findings: findings.by_name().into_iter().map(named).collect(),
     }
 }

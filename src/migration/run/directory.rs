@@ -149,6 +149,11 @@ impl RunDirectory {
     pub fn report_path(&self) -> PathBuf {
         self.path.join("report.json")
     }
+
+    /// What a run that is under way shows other processes. One that was killed leaves it.
+    pub fn live_path(&self) -> PathBuf {
+        self.path.join("live.json")
+    }
 }
 
 /// The lock of a run directory, for a moment and without a run: a directory that has nothing else is removed with it.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bincode::Decode;
 
-use crate::durable::{Claim, Disk, LockGuard, anchored, claimed};
+use crate::durable::{Claim, Disk, DiskError, LockGuard, anchored, claimed};
 use crate::migration::checkpoint::Kind;
 use crate::migration::{CheckpointFile, Error, Journal, JournalEntry, RunDirectory, clock};
 
@@ -63,10 +63,17 @@ impl LockedRun {
 
     /// Returns why this error came up: another host has taken the lock over, or the error itself.
     pub fn reason_of(&self, error: Error) -> Error {
-        match self.claim.as_ref().map(|claim| claim.check_now()) {
-            Some(Err(lost)) if lost.lock_taken_over_by().is_some() => lost.into(),
-            _ => error,
-        }
+        self.lost().map_or(error, Error::from)
+    }
+
+    /// Returns true if another host has taken the lock over.
+    pub fn is_lost(&self) -> bool {
+        self.lost().is_some()
+    }
+
+    fn lost(&self) -> Option<DiskError> {
+        let lost = self.claim.as_ref()?.check_now().err()?;
+        lost.lock_taken_over_by().is_some().then_some(lost)
     }
 
     /// Appends to the journal under the id of a run, if one is known.

@@ -247,7 +247,10 @@ impl Writer for StoreWriter {
     fn counted(&self) -> Option<Counted> {
         let segments = self.full_segments_bytes + self.state.progress.segment_bytes;
         let blocks = self.table_bytes + self.table_pending.len() as u64;
-        Some(counted(&self.state.counts, [(SEGMENTS, segments), (BLOCKS, blocks)], &self.findings_count))
+        // The replay decides about rows of nodes; until then they are on their way into the store.
+        let mut counts = self.state.counts;
+        counts.migrated += self.state.progress.node_rows;
+        Some(counted(&counts, [(SEGMENTS, segments), (BLOCKS, blocks)], &self.findings_count))
     }
 }
 
