@@ -203,8 +203,13 @@ impl RunMetrics {
     }
 }
 
-/// Returns the name of a store: the last part of the path of its target. The target of a space is a directory in it.
+/// Returns the name of a store: the last part of the path of its target. The target of a space is a directory in it, that
+/// of a database may be a URL.
 pub fn store_name(kind: &str, target: &str) -> String {
+    if kind == "db" {
+        let path = target.split('?').next().unwrap_or(target);
+        return path.rsplit(['/', ':']).find(|part| !part.is_empty()).unwrap_or(target).to_owned();
+    }
     // `.` has a name only with what is in front of it.
     let whole = std::path::absolute(target).unwrap_or_else(|_| PathBuf::from(target));
     let path = if kind == "space" && is_generation(&whole) { whole.parent().unwrap_or(&whole) } else { &whole };

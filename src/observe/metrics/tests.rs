@@ -223,6 +223,25 @@ fn a_clock_that_was_set_back_gives_no_duration() {
 }
 
 #[test]
+fn a_store_is_named_by_the_end_of_its_path() {
+    for (kind, target, name) in [
+        ("space", "/data/default/dual-000012", "default"),
+        ("space", "/data/dual-x", "dual-x"),
+        ("cas", "v2/", "v2"),
+        ("cas", "/data/dual-000001", "dual-000001"),
+        ("manifest", "a/./b/.", "b"),
+        ("manifest", "/", "/"),
+        ("db", "sqlite:app/x.db", "x.db"),
+        ("db", "postgres://me@host:5432/app?sslmode=require", "app"),
+        ("db", "", ""),
+    ] {
+        assert_eq!(super::run::store_name(kind, target), name, "{target}");
+    }
+    let here = super::run::store_name("manifest", ".");
+    assert!(!here.is_empty() && here != ".", "{here}");
+}
+
+#[test]
 fn open_metrics_end_and_have_every_bucket() {
     let scraped = Scraped { runs: vec![running("space", "/s")] };
     let text = text(&scraped, "my", Format::OpenMetrics);

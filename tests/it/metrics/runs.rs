@@ -8,6 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use super::scrape::{Served, value};
+use crate::support::db::Db;
 use crate::support::haul::Done;
 use crate::support::place::Place;
 
@@ -114,11 +115,14 @@ fn a_database_and_verbs_without_a_run_of_their_own_have_metrics_as_well() {
     assert!(text("verify.prom").contains("haul_migration_batch_duration_seconds_bucket"), "{}", text("verify.prom"));
     assert!(!text("rollback.prom").contains("last_success"), "{}", text("rollback.prom"));
 
-    fs::create_dir(place.path().join("migrations")).unwrap();
-    fs::write(place.path().join("migrations/0001_a.sql"), "CREATE TABLE a (id INTEGER);\n").unwrap();
-    let words = ["db", "migrate", "--db", "app.db", "--create", "--metrics-file", "db.prom"];
-    place.run(&words).expect(0);
-    assert_eq!(value(&text("db.prom"), r#"haul_migration_state{kind="db",migration="app.db",state="finished"}"#), 1.0);
+    let db = Db::sqlite();
+    db.write("001_a.sql", "-- Up\nCREATE TABLE a (id INTEGER);\n-- Down\nDROP TABLE a;\n");
+    for verb in ["migrate", "rollback --steps 1 --yes"] {
+        db.run(&format!("{verb} --metrics-file db.prom")).expect(0);
+        let text = fs::read_to_string(db.path().join("db.prom")).expect("the file");
+        assert_eq!(value(&text, r#"haul_migration_state{kind="db",migration="x.db",state="finished"}"#), 1.0);
+    }
+    db.run("migrate --metrics-file db.txt").expect(2);
 }
 
 #[test]
