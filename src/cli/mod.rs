@@ -29,6 +29,7 @@ mod progress;
 mod signals;
 #[cfg(feature = "space")]
 mod space;
+mod status;
 mod table;
 #[cfg(feature = "upgrade")]
 mod upgrade;
@@ -78,6 +79,7 @@ enum Noun {
     #[command(subcommand)]
     #[cfg(feature = "upgrade")]
     Upgrade(upgrade::Verb),
+    Status(status::Status),
 }
 
 /// Runs the command that the process was started with and returns its exit code.
@@ -100,6 +102,7 @@ pub fn main() -> u8 {
         Noun::Db(verb) => (verb.output().json, verb.run()),
         #[cfg(feature = "upgrade")]
         Noun::Upgrade(verb) => (verb.output().json, verb.run()),
+        Noun::Status(status) => (status.json, status.run()),
     };
     result.unwrap_or_else(|error| error_output::report(&error, json))
 }

@@ -2,6 +2,7 @@
 //! processes read.
 
 mod console;
+pub mod found;
 mod json_lines;
 mod lines;
 pub mod live;
