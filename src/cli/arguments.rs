@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 
 use super::confirm::confirm;
 use crate::migration::{Error, RunOptions, Start, wait_for_lock};
-use crate::observe::Console;
+use crate::observe::{Console, Shape};
 use crate::pipeline::{Control, StopToken};
 
 /// The largest budget in MiB whose bytes fit in 64 bits.
@@ -28,9 +28,21 @@ pub struct OutputArgs {
     /// How to show progress on standard error; auto is a bar on a terminal, else a few lines
     #[arg(long, value_name = "HOW", value_enum, default_value_t, hide_possible_values = false)]
     pub progress: Progress,
+    /// Time between two lines of progress, at least 100ms [default: 1s for json; 10s, 30s, then every minute for lines]
+    #[arg(long, value_name = "TIME", value_parser = interval)]
+    pub progress_interval: Option<Duration>,
 }
 
 impl OutputArgs {
+    /// Gives all that goes to standard error the wanted form.
+    pub fn shape_console(self) {
+        Console::new().set_shape(match self.progress {
+            Progress::Json => Shape::Progress,
+            Progress::Events => Shape::Events,
+            Progress::Auto | Progress::Bar | Progress::None => Shape::Text,
+        });
+    }
+
     /// Says something to people, unless only events are wanted or nothing is.
     pub fn say(self, text: impl Display) {
         if matches!(self.progress, Progress::Auto | Progress::Bar) {
@@ -49,9 +61,12 @@ pub enum Progress {
     /// The same, because nothing is animated off a terminal.
     #[value(help = None::<&str>)]
     Bar,
-    /// Events as JSON lines.
+    /// Progress as JSON lines.
     #[value(help = None::<&str>)]
     Json,
+    /// Every event as a JSON line.
+    #[value(help = None::<&str>)]
+    Events,
     /// Notes only.
     #[value(help = None::<&str>)]
     None,
@@ -241,6 +256,30 @@ pub fn check_any_exists(paths: &[PathBuf], next: &str) -> Result<(), Error> {
 fn share(text: &str) -> Result<f64, String> {
     let share: f64 = text.parse().map_err(|_| "expected a number above 0 and up to 1".to_owned())?;
     if share > 0.0 && share <= 1.0 { Ok(share) } else { Err("expected a number above 0 and up to 1".to_owned()) }
+}
+
+/// The shortest time between two lines of progress.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = time(text)?;
+    if time >= INTERVAL_MIN { Ok(time) } else { Err("at least 100ms is needed".into()) }
+}
+
+/// Parses `250ms`, `1.5s`, `10m`, `4h`, or a number of seconds.
+pub fn time(text: &str) -> Result<Duration, String> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit_at);
+    let seconds = match unit {
+        "ms" => Some(0.001),
+        "" | "s" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3600.0),
+        _ => None,
+    };
+    let time = number.parse::<f64>().ok().zip(seconds).map(|(number, seconds)| number * seconds);
+    let time = time.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "a time is needed, such as 500ms, 10s, 5m or 4h".into())
 }
 
 /// Parses one of `names`, which are all the texts that `T` parses.

@@ -1,28 +1,30 @@
 //! Asks for consent before something is removed or replaced.
 
 use std::fmt::Display;
-use std::io::{IsTerminal, Write, stderr, stdin};
+use std::io::{IsTerminal, stdin};
 
-use crate::migration::{Error, escaped};
+use crate::migration::Error;
+use crate::observe::Console;
 
 /// Says what will be done, to each of `items` if there are any, and asks for consent, unless `yes` gives it. Without a
 /// terminal, `--yes` is required.
 pub fn confirm(what: impl Display, items: &[String], yes: bool) -> Result<(), Error> {
     let end = if items.is_empty() { "" } else { ":" };
-    let _ = writeln!(stderr(), "{}{end}", escaped(&what.to_string()));
+    let console = Console::new();
+    console.line(&format!("{what}{end}"));
     for item in items {
-        let _ = writeln!(stderr(), "  {}", escaped(item));
+        console.line(&format!("  {item}"));
     }
     if yes {
         return Ok(());
     }
-    if !(stdin().is_terminal() && stderr().is_terminal()) {
+    if !(stdin().is_terminal() && Console::is_terminal()) {
         return Err(Error::Usage {
             what: "this needs consent, and there is no terminal to ask on; nothing was changed".into(),
             next: "add --yes".into(),
         });
     }
-    let _ = write!(stderr(), "continue? [y/N] ");
+    console.text("continue? [y/N] ");
     let mut answer = String::new();
     let is_read = stdin().read_line(&mut answer).is_ok();
     if is_read && matches!(answer.trim(), "y" | "Y" | "yes") {

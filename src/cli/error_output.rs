@@ -28,11 +28,7 @@ struct Failure {
 
 /// Says what went wrong and what to do next.
 pub fn say_error(message: &str, next: Option<&str>) {
-    let console = Console::new();
-    console.line(&format!("error: {message}"));
-    if let Some(next) = next {
-        console.line(&format!("next: {next}"));
-    }
+    Console::new().error(message, next);
 }
 
 /// Reports an error, with `json` also on standard output, and returns the exit code.

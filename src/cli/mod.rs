@@ -20,12 +20,15 @@ mod habits;
 mod limits;
 #[cfg(feature = "manifest")]
 mod manifest;
+mod metrics_args;
 mod output;
 #[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
 mod owner;
 #[cfg(any(feature = "cas", feature = "manifest"))]
 mod place;
 mod progress;
+#[cfg(feature = "serve")]
+mod serve;
 mod signals;
 #[cfg(feature = "space")]
 mod space;
@@ -42,7 +45,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
+use self::arguments::OutputArgs;
 use crate::migration::{escaped, redacted};
+use crate::observe::{Console, Shape};
 
 /// Migrate stores in bulk: offline, in parallel, with proof that nothing was lost
 #[derive(Parser)]
@@ -79,32 +84,67 @@ enum Noun {
     #[command(subcommand)]
     #[cfg(feature = "upgrade")]
     Upgrade(upgrade::Verb),
+    /// Show every migration at or below a directory, running or not; changes nothing
     Status(status::Status),
+    /// Serve pages, JSON and metrics of the migrations below some directories, for a browser and for Prometheus
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
+}
+
+impl Noun {
+    /// Returns how results and progress are shown.
+    fn output(&self) -> OutputArgs {
+        match self {
+            #[cfg(feature = "space")]
+            Self::Demo(demo) => demo.output,
+            #[cfg(feature = "space")]
+            Self::Space(verb) => verb.output(),
+            #[cfg(feature = "cas")]
+            Self::Cas(verb) => verb.output(),
+            #[cfg(feature = "manifest")]
+            Self::Manifest(verb) => verb.output(),
+            #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
+            Self::Db(verb) => verb.output(),
+            #[cfg(feature = "upgrade")]
+            Self::Upgrade(verb) => verb.output(),
+            Self::Status(status) => status.output,
+            #[cfg(feature = "serve")]
+            Self::Serve(serve) => serve.output,
+        }
+    }
+
+    fn run(self) -> anyhow::Result<u8> {
+        match self {
+            #[cfg(feature = "space")]
+            Self::Demo(demo) => demo.run(),
+            #[cfg(feature = "space")]
+            Self::Space(verb) => verb.run(),
+            #[cfg(feature = "cas")]
+            Self::Cas(verb) => verb.run(),
+            #[cfg(feature = "manifest")]
+            Self::Manifest(verb) => verb.run(),
+            #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
+            Self::Db(verb) => verb.run(),
+            #[cfg(feature = "upgrade")]
+            Self::Upgrade(verb) => verb.run(),
+            Self::Status(status) => status.run(),
+            #[cfg(feature = "serve")]
+            Self::Serve(serve) => serve.run(),
+        }
+    }
 }
 
 /// Runs the command that the process was started with and returns its exit code.
 pub fn main() -> u8 {
+    signals::listen_from_now_on();
     limits::meet();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    let (json, result) = match cli.noun {
-        #[cfg(feature = "space")]
-        Noun::Demo(demo) => (demo.output.json, demo.run()),
-        #[cfg(feature = "space")]
-        Noun::Space(verb) => (verb.output().json, verb.run()),
-        #[cfg(feature = "cas")]
-        Noun::Cas(verb) => (verb.output().json, verb.run()),
-        #[cfg(feature = "manifest")]
-        Noun::Manifest(verb) => (verb.output().json, verb.run()),
-        #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
-        Noun::Db(verb) => (verb.output().json, verb.run()),
-        #[cfg(feature = "upgrade")]
-        Noun::Upgrade(verb) => (verb.output().json, verb.run()),
-        Noun::Status(status) => (status.json, status.run()),
-    };
-    result.unwrap_or_else(|error| error_output::report(&error, json))
+    let output = cli.noun.output();
+    output.shape_console();
+    cli.noun.run().unwrap_or_else(|error| error_output::report(&error, output.json))
 }
 
 /// Says why the command line cannot be parsed, or prints the help or the version that it asks for.
@@ -117,9 +157,40 @@ fn refuse(error: &clap::Error) -> u8 {
     }
     // The message quotes words, so it is made again from words that a terminal can show.
     let shown = Cli::try_parse_from(args_os().map(shown_word)).err();
-    // If standard error is closed, the exit code still tells.
-    let _ = shown.as_ref().unwrap_or(error).print();
+    let shown = shown.as_ref().unwrap_or(error);
+    if shown.use_stderr() {
+        shape_by_words(&words);
+        Console::new().text(&styled(shown));
+    } else {
+        // If standard output is closed, the exit code still tells.
+        let _ = shown.print();
+    }
     u8::try_from(error.exit_code()).unwrap_or(crate::migration::exit::USAGE)
+}
+
+/// Gives standard error the form that a command line asks for which cannot be parsed.
+fn shape_by_words(words: &[OsString]) {
+    let wants = |value: &str| {
+        let joined = format!("--progress={value}");
+        words.iter().any(|word| *word == *joined)
+            || words.windows(2).any(|two| two[0] == "--progress" && two[1] == value)
+    };
+    if wants("json") {
+        Console::new().set_shape(Shape::Progress);
+    } else if wants("events") {
+        Console::new().set_shape(Shape::Events);
+    }
+}
+
+/// Returns the message with colors where a terminal shows them.
+fn styled(error: &clap::Error) -> String {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let has_colors = Console::is_terminal()
+        && Console::new().shape() == Shape::Text
+        && !is_set("NO_COLOR")
+        && std::env::var_os("TERM").is_some_and(|name| name != "dumb");
+    let text = error.render();
+    if has_colors { text.ansi().to_string() } else { text.to_string() }
 }
 
 /// Returns the word as it is shown: without the password of a URL. Bytes that are no text stay: the message shows each as

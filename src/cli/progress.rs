@@ -1,41 +1,36 @@
 //! A run in progress as the terminal sees it: who gets its events, and how it is asked to stop.
 
+use std::env::var_os;
 use std::fmt::Display;
-use std::io::stderr;
-use std::sync::Arc;
 
 use super::arguments::{OutputArgs, Progress, WaitArgs};
+use super::metrics_args::{Metrics, MetricsArgs};
 use super::signals::StopOnSignal;
 use crate::migration::Error;
-use crate::observe::{Console, JsonLines, Lines, Scope};
-use crate::pipeline::{Control, Event, Observer, StopToken};
+use crate::observe::{Console, Hub, HubOptions, Latest, Scope, ViewKind};
+use crate::pipeline::{Control, StopToken};
 
 /// Watches one run. From its start on, signals stop the run instead of ending the process.
 pub struct Watch {
-    console: Arc<Console>,
     output: OutputArgs,
     stop: StopToken,
+    latest: Latest,
+    // They say how the run ended when the watch is over.
+    _metrics: Metrics,
     _signals: StopOnSignal,
-}
-
-/// Shows the notes of a run and nothing else.
-struct Notes(Arc<Console>);
-
-impl Observer for Notes {
-    fn observe(&self, event: &Event) {
-        if let Event::Note { text } = event {
-            self.0.line(&format!("note: {text}"));
-        }
-    }
 }
 
 impl Watch {
     /// Begins to listen for signals. Commands ask for consent before that, so that Ctrl-C ends the question at once.
     pub fn start(output: OutputArgs) -> anyhow::Result<Self> {
-        let console = Arc::new(Console::new());
         let stop = StopToken::new();
-        let signals = StopOnSignal::install(stop.clone(), console.clone())?;
-        Ok(Self { console, output, stop, _signals: signals })
+        let signals = StopOnSignal::install(stop.clone())?;
+        Ok(Self { output, stop, latest: Latest::default(), _metrics: Metrics::default(), _signals: signals })
+    }
+
+    /// Shows the metrics of the run as well.
+    pub fn with_metrics(self, metrics: &MetricsArgs) -> Result<Self, Error> {
+        Ok(Self { _metrics: metrics.start(&self.latest, &self.stop)?, ..self })
     }
 
     /// Returns the token that a signal sets.
@@ -50,8 +45,15 @@ impl Watch {
 
     /// Does the work while its progress is shown. The view is gone when this returns.
     pub fn run<T>(&self, scope: Scope, work: impl FnOnce(&Control<'_>) -> T) -> T {
-        let observer = self.observer(scope);
-        work(&Control { stop: &self.stop, observer: &*observer })
+        let options = HubOptions {
+            scope,
+            view: view_of(self.output.progress),
+            interval: self.output.progress_interval,
+            stop: self.stop.clone(),
+            latest: self.latest.clone(),
+        };
+        let hub = Hub::start(Console::new(), options);
+        work(&Control { stop: &self.stop, observer: &hub })
     }
 
     /// Works like [`run`](Self::run), and repeats the work while it ends because another run holds the lock.
@@ -63,13 +65,25 @@ impl Watch {
     ) -> Result<T, Error> {
         self.run(scope, |control| wait.repeat(control, || work(control)))
     }
+}
 
-    fn observer(&self, scope: Scope) -> Box<dyn Observer> {
-        let console = self.console.clone();
-        match self.output.progress {
-            Progress::Auto | Progress::Bar => Box::new(Lines::new(console, scope)),
-            Progress::Json => Box::new(JsonLines::new(stderr())),
-            Progress::None => Box::new(Notes(console)),
-        }
+fn view_of(progress: Progress) -> ViewKind {
+    match progress {
+        Progress::Json => ViewKind::Progress,
+        Progress::Events => ViewKind::Events,
+        Progress::None => ViewKind::Notes,
+        Progress::Auto | Progress::Bar if !Console::is_terminal() => ViewKind::Lines { is_terminal: false },
+        Progress::Auto if has_value("CI") => ViewKind::Lines { is_terminal: false },
+        Progress::Auto | Progress::Bar if moves_cursor() => ViewKind::Bar,
+        Progress::Auto | Progress::Bar => ViewKind::Lines { is_terminal: true },
     }
+}
+
+/// Returns true if the terminal can draw over what it shows.
+fn moves_cursor() -> bool {
+    has_value("TERM") && var_os("TERM").is_some_and(|name| name != "dumb")
+}
+
+fn has_value(name: &str) -> bool {
+    var_os(name).is_some_and(|value| !value.is_empty())
 }

@@ -1,17 +1,17 @@
-//! SIGINT, SIGTERM and SIGHUP: the first asks for a stop, the second ends the process. While nobody listens for a stop,
-//! the first one does.
+//! Signals, for every command from its first moment on. SIGINT, SIGTERM and SIGHUP: the first asks for a stop, the second ends
+//! the process. While nobody listens for a stop, the first one does. SIGUSR1 asks for a line about what is done.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::Builder;
 
 use parking_lot::Mutex;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, exit};
 
 use crate::durable::count_from_now_on;
 use crate::migration::Error;
-use crate::observe::Console;
+use crate::observe::{Console, say_status};
 use crate::pipeline::{NoThread, StopToken};
 
 /// Name of the thread that listens.
@@ -22,64 +22,62 @@ const SIGNAL_EXIT_BASE: i32 = 128;
 /// Turns signals into a request to stop until it is dropped.
 pub struct StopOnSignal {
     /// Who was asked before.
-    earlier: Option<Asked>,
+    earlier: Option<StopToken>,
 }
 
-/// Who is asked to stop.
-#[derive(Clone)]
-struct Asked {
-    stop: StopToken,
-    console: Arc<Console>,
-}
+/// Who is asked to stop. The one listener of this process listens to its end, because a signal that was once listened for
+/// has no effect of its own any more.
+static ASKED: Mutex<Option<StopToken>> = Mutex::new(None);
+static IS_LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// What the one listener of this process knows. It listens to the end of the process, because a signal that was once
-/// listened for has no effect of its own any more.
-struct Listener {
-    is_started: bool,
-    asked: Option<Asked>,
+/// Starts to listen. If that fails, the first command that must be able to stop says so.
+pub fn listen_from_now_on() {
+    let _ = start();
 }
-
-static LISTENER: Mutex<Listener> = Mutex::new(Listener { is_started: false, asked: None });
 
 impl StopOnSignal {
-    /// Starts to listen.
-    pub fn install(stop: StopToken, console: Arc<Console>) -> Result<Self, Error> {
+    /// Has the stop requested from now on.
+    pub fn install(stop: StopToken) -> Result<Self, Error> {
         // Test builds check from here on that no loop works for long without looking.
         if std::env::var_os("HAUL_COUNT_WORK").is_some() {
             count_from_now_on();
         }
-        let mut listener = LISTENER.lock();
-        if !listener.is_started {
-            start()?;
-            listener.is_started = true;
-        }
-        Ok(Self { earlier: listener.asked.replace(Asked { stop, console }) })
+        start()?;
+        Ok(Self { earlier: ASKED.lock().replace(stop) })
     }
 }
 
 impl Drop for StopOnSignal {
     fn drop(&mut self) {
-        LISTENER.lock().asked = self.earlier.take();
+        *ASKED.lock() = self.earlier.take();
     }
 }
 
-/// Starts the listener.
+/// Starts the listener, once.
 fn start() -> Result<(), Error> {
+    if IS_LISTENING.load(Relaxed) {
+        return Ok(());
+    }
     // `nohup` starts a process that ignores the end of its terminal, which must stay so.
     let hangup = (!is_ignored(SIGHUP)).then_some(SIGHUP);
     let no_thread = |source| Error::from(NoThread { name: NAME, source });
-    let signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup));
+    let signals = Signals::new([SIGINT, SIGTERM, SIGUSR1].into_iter().chain(hangup));
     let mut signals = signals.map_err(|error| Error::Program {
         what: format!("cannot listen for signals: {error}"),
         next: "raise the limit of open files (ulimit -n), then run the same command again".into(),
         temporary: false,
     })?;
     let listen = move || signals.forever().for_each(receive);
-    Builder::new().name(NAME.into()).spawn(listen).map_err(no_thread).map(drop)
+    Builder::new().name(NAME.into()).spawn(listen).map_err(no_thread)?;
+    IS_LISTENING.store(true, Relaxed);
+    Ok(())
 }
 
 fn receive(signal: i32) {
-    let asked = LISTENER.lock().asked.clone();
+    if signal == SIGUSR1 {
+        return say_status(&Console::new());
+    }
+    let asked = ASKED.lock().clone();
     match asked {
         None => {
             // It returns for signals that end no process, and there are none of these here.
@@ -87,10 +85,10 @@ fn receive(signal: i32) {
         }
         // Without unwinding: the run may be stuck in the very code that would unwind, and its state on disk is as safe as
         // after a kill.
-        Some(Asked { stop, .. }) if stop.is_requested() => exit(SIGNAL_EXIT_BASE + signal),
-        Some(Asked { stop, console }) => {
+        Some(stop) if stop.is_requested() => exit(SIGNAL_EXIT_BASE + signal),
+        Some(stop) => {
             stop.request();
-            console.line("stopping at the next batch; again to end at once");
+            Console::new().line("stopping at the next batch; again to end at once");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::arguments::OutputArgs;
 use super::output;
 use super::table::Table;
 use crate::migration::units::count_text;
@@ -14,20 +15,19 @@ use crate::observe::{Console, duration_text};
 
 const HEADINGS: [&str; 7] = ["name", "kind", "state", "records", "rate", "time left", "last published"];
 
-/// Show every migration at or below a directory, running or not; changes nothing
+/// The arguments of the command.
 #[derive(Args)]
 pub struct Status {
     /// Where to look: three levels deep
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
-    /// Print one JSON document to standard output
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 impl Status {
     /// Runs the command and returns its exit code.
-    pub fn run(&self) -> anyhow::Result<u8> {
+    pub fn run(self) -> anyhow::Result<u8> {
         if !self.directory.is_dir() {
             return Err(Error::Usage {
                 what: format!("{} is not a directory", self.directory.display()),
@@ -37,7 +37,7 @@ impl Status {
         }
         let walked = walk(std::slice::from_ref(&self.directory));
         let found: Vec<_> = walked.run_directories.iter().map(|path| read(path)).collect();
-        output::print(self.json, &found, || Table::render(|table| self.write(table, &found)))?;
+        output::print(self.output.json, &found, || Table::render(|table| self.write(table, &found)))?;
         say_what_is_missing(&walked);
         Ok(0)
     }

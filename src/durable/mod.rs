@@ -28,6 +28,7 @@ mod stop;
 mod sync_time;
 pub mod system;
 mod temporary;
+mod volatile_file;
 mod window;
 
 pub use attributes::{AttributesNotKept, copy_attributes};
@@ -60,4 +61,5 @@ pub use source::{
 pub use stop::{BYTES_MAX, ITEMS_MAX, NEVER, StopCheck, count_from_now_on, looked};
 pub use sync_time::sync_time;
 pub use temporary::{is_leftover, temporary_name_under_lock, unique_temporary_name};
+pub use volatile_file::VolatileFile;
 pub use window::Window;

@@ -1,17 +1,29 @@
-//! Consumers of the events of a run: plain lines for logs, JSON lines for programs, and the state of the run that other
-//! processes read.
+//! Everything that shows a run is made here from its events: a bar, lines, objects for programs, and the state of the run
+//! that other processes read. [`Hub`] observes, and one thread shows.
 
+mod bar;
 mod console;
+mod eta;
 pub mod found;
-mod json_lines;
-mod lines;
+mod heartbeat;
+mod hub;
 pub mod live;
+pub mod metrics;
+mod moment;
+mod objects;
+mod process;
 pub mod progress_line;
+mod rate;
 mod scope;
 mod text;
+mod told;
+mod view;
+mod watcher;
 
-pub use console::Console;
-pub use json_lines::JsonLines;
-pub use lines::Lines;
+pub use console::{Console, Shape};
+pub use hub::{Hub, HubOptions, Latest, Seen, say_status};
+pub use process::Process;
 pub use scope::Scope;
 pub use text::duration_text;
+pub use told::EndedRun;
+pub use view::ViewKind;

@@ -8,7 +8,7 @@ use crate::pipeline::Phase;
 use crate::pipeline::tally::PhaseTally;
 
 /// Returns the name of the records of a phase.
-fn noun(phase: Phase, scope: &Scope) -> &'static str {
+pub(super) fn noun(phase: Phase, scope: &Scope) -> &'static str {
     if phase == Phase::Backfill { "rows" } else { scope.records_noun }
 }
 

@@ -4,3 +4,4 @@
 //! thread makes, so that no request touches a store.
 
 pub mod connections;
+pub mod metrics_server;

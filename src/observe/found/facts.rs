@@ -8,6 +8,7 @@ use super::{Found, FoundState, ReportHead, id_of, live_file, report_head};
 use crate::durable::{RealDisk, read_file};
 use crate::migration::{JournalEntry, RunDirectory, RunHead, Stage, checkpoint, clock, journal};
 use crate::observe::live::Live;
+use crate::observe::metrics::{MetricsState, RunMetrics};
 
 /// The longest checkpoint that is read. They are this long at most.
 const CHECKPOINT_BYTES_MAX: u64 = checkpoint::PAYLOAD_BYTES_MAX + 4096;
@@ -17,6 +18,7 @@ struct Evidence {
     head: Option<(String, RunHead)>,
     entries: Vec<JournalEntry>,
     report: Option<ReportHead>,
+    of_report: RunMetrics,
     live: Option<Box<Live>>,
     problems: Vec<String>,
 }
@@ -34,7 +36,7 @@ fn read_at(path: &Path, now: Timestamp) -> Found {
     let last_success = |entry: &&JournalEntry| is_stage(entry, Stage::Published);
     let entries = &evidence.entries;
     let at = |entry: &JournalEntry| entry.at.clone();
-    Found {
+    let mut found = Found {
         id: id_of(path),
         name: name_of(path),
         kind: evidence.kind(path),
@@ -51,6 +53,34 @@ fn read_at(path: &Path, now: Timestamp) -> Found {
         report: evidence.report,
         path: path.to_path_buf(),
         lock_holder,
+        metrics: Box::new(evidence.of_report),
+    };
+    found.metrics = Box::new(metrics_of(&found));
+    found
+}
+
+/// Returns the metrics of a migration: of the run under way, else of its report as far as that is about the last run.
+fn metrics_of(found: &Found) -> RunMetrics {
+    let time = |at: &Option<String>| Some(at.as_ref()?.parse::<Timestamp>().ok()?.as_millisecond() as f64 / 1000.0);
+    let of_report = found.metrics.as_ref();
+    let known = match &found.progress {
+        Some(live) => RunMetrics::of_live(live, MetricsState::Running),
+        None if found.report.as_ref().map(|report| &report.run_id) == found.run.as_ref() => of_report.clone(),
+        None => RunMetrics::default(),
+    };
+    let is_over = found.state != FoundState::Running;
+    RunMetrics {
+        kind: found.kind.clone(),
+        migration: found.name.clone(),
+        id: found.id.clone(),
+        run_id: found.run.clone().unwrap_or_default(),
+        state: found.state.metrics(),
+        started_at: known.started_at.or_else(|| time(&found.started_at)),
+        heartbeat_at: known.heartbeat_at.or_else(|| time(&found.changed_at)),
+        // A run that was killed ended at a time that nobody knows.
+        finished_at: known.finished_at.filter(|_| is_over && found.state != FoundState::Killed),
+        last_success_at: time(&found.last_success_at),
+        ..known
     }
 }
 
@@ -72,15 +102,15 @@ impl Evidence {
                 Vec::new()
             }
         };
-        let report = match report_head::read(&RunDirectory::new(path).report_path()) {
-            Ok(report) => report,
+        let (report, of_report) = match report_head::read(&RunDirectory::new(path).report_path()) {
+            Ok(report) => report.map_or_else(Default::default, |(report, metrics)| (Some(report), metrics)),
             Err(why) => {
                 or_problem(why);
-                None
+                Default::default()
             }
         };
         let live = if is_held { live_file::read(path).map(Box::new) } else { None };
-        Self { head, entries, report, live, problems }
+        Self { head, entries, report, of_report, live, problems }
     }
 
     /// Returns how a run ended whose lock is free.

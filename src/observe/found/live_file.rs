@@ -1,6 +1,5 @@
 //! `live.json` as others read it: a hint, which may be missing, torn, huge, or left by a process that is gone.
 
-use std::fs::read_to_string;
 use std::io::Read;
 use std::path::Path;
 
@@ -8,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::durable::open_state_file;
 use crate::observe::live::{FILE_NAME, Live};
+use crate::observe::process::Process;
 
 /// The longest file that is read.
 const BYTES_MAX: u64 = 1 << 20;
@@ -35,14 +35,7 @@ pub fn no_news_since(live: &Live, now: Timestamp) -> Option<String> {
 
 /// Returns true if the process is known to be gone. Of another boot, or without `/proc`, nothing is known.
 fn is_of_dead_process(live: &Live) -> bool {
-    let boot_id = read_to_string("/proc/sys/kernel/random/boot_id").ok();
-    let is_this_boot = boot_id.is_some_and(|id| live.boot_id.as_deref().map(str::trim) == Some(id.trim()));
-    is_this_boot && live.process_start.is_some_and(|start| process_start(live.pid) != Some(start))
-}
-
-/// Returns when a process began, in clock ticks after the boot; `None` if there is none of this number.
-fn process_start(pid: u32) -> Option<u64> {
-    let stat = read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program may hold anything; it ends with the last parenthesis and is field 2.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    let now = Process::of(live.pid);
+    let is_this_boot = live.boot_id.is_some() && live.boot_id == now.boot_id;
+    is_this_boot && live.process_start.is_some() && live.process_start != now.start
 }

@@ -20,6 +20,7 @@ pub use walk::{Walked, walk};
 pub use watcher::Watcher;
 
 use super::live::Live;
+use super::metrics::{MetricsState, RunMetrics};
 use super::progress_line::ProgressLine;
 use crate::migration::Stage;
 
@@ -75,6 +76,20 @@ impl FoundState {
         }
     }
 
+    /// Returns the state that metrics show; none where it is not known.
+    pub fn metrics(self) -> Option<MetricsState> {
+        match self {
+            Self::Running => Some(MetricsState::Running),
+            Self::Stopped => Some(MetricsState::Stopped),
+            Self::Killed => Some(MetricsState::Killed),
+            Self::Failed => Some(MetricsState::Failed),
+            Self::Finished => Some(MetricsState::Finished),
+            Self::Published => Some(MetricsState::Published),
+            Self::RolledBack => Some(MetricsState::RolledBack),
+            Self::Unreadable => None,
+        }
+    }
+
     /// Returns what people read.
     pub fn text(self) -> &'static str {
         match self {
@@ -123,6 +138,9 @@ pub struct Found {
     pub progress: Option<Box<Live>>,
     /// The report of the last run that ended.
     pub report: Option<ReportHead>,
+    /// The same for Prometheus.
+    #[serde(skip)]
+    pub metrics: Box<RunMetrics>,
 }
 
 /// A program reads the `progress` object, as from `--progress json`.

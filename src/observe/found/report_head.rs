@@ -6,9 +6,11 @@ use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::durable::open_state_file;
 use crate::migration::report::parts::{Attempt, Grade, StageReport};
+use crate::observe::metrics::RunMetrics;
 
 /// The part of a report that is read. Findings begin before it.
 const HEAD_BYTES_MAX: u64 = 1 << 20;
@@ -47,11 +49,11 @@ pub struct ReportHead {
     pub grade: Option<Grade>,
 }
 
-/// Returns what the report at `path` says; `None` if there is none.
+/// Returns what the report at `path` says, also as metrics; `None` if there is none.
 ///
 /// # Errors
 /// Why it cannot be read.
-pub fn read(path: &Path) -> Result<Option<ReportHead>, String> {
+pub fn read(path: &Path) -> Result<Option<(ReportHead, RunMetrics)>, String> {
     let file = match open_state_file(path) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -60,14 +62,16 @@ pub fn read(path: &Path) -> Result<Option<ReportHead>, String> {
     parse(file).map(Some).map_err(|why| format!("the report cannot be read: {why}"))
 }
 
-fn parse(file: File) -> Result<ReportHead, String> {
+fn parse(file: File) -> Result<(ReportHead, RunMetrics), String> {
     let mut bytes = Vec::new();
     file.take(HEAD_BYTES_MAX).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if let Some(at) = memchr::memmem::find(&bytes, FINDINGS) {
         bytes.truncate(at + FINDINGS.len());
         bytes.extend_from_slice(b"]}");
     }
-    serde_json::from_slice(&bytes).map_err(|error| error.to_string())
+    let report: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    let metrics = RunMetrics::of_report(&report);
+    Ok((serde_json::from_value(report).map_err(|error| error.to_string())?, metrics))
 }
 
 #[cfg(test)]
@@ -85,7 +89,8 @@ mod tests {
         let finding = r#"{"severity":"refused","file":"a","offset":0,"length":1,"reason":"x"}"#;
         let many = vec![finding; 40_000].join(",\n    ");
         std::fs::write(&path, format!("{head}{many}\n  ]\n}}\n")).unwrap();
-        let report = read(&path).unwrap().unwrap();
+        let (report, metrics) = read(&path).unwrap().unwrap();
+        assert_eq!(metrics.records["migrated"], 5);
         assert_eq!((report.outcome.as_str(), report.counts["migrated"]), ("published", 5));
     }
 

@@ -55,16 +55,24 @@ impl Tally {
     /// Returns the numbers at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let rest = self.rest.lock();
+        let (mut waited, mut phase) = (rest.waited, rest.phases.now());
+        if let Some((reason, since)) = rest.waiting_for {
+            let time = since.elapsed();
+            waited.add(reason, time);
+            if let Some(now) = &mut phase {
+                now.tally.waited.add(reason, time.min(now.tally.took));
+            }
+        }
         Snapshot {
             elapsed: self.began.elapsed(),
-            phase: rest.phases.now(),
+            phase,
             ended: rest.phases.ended(),
             records: rest.records,
             source_bytes: rest.source_bytes,
             admitted: rest.admitted,
             budget_in_use_bytes: self.budget_in_use_bytes.load(Relaxed),
             budget_peak_bytes: self.budget_peak_bytes.load(Relaxed),
-            waited: rest.waited,
+            waited,
             waiting_for: rest.waiting_for.map(|(reason, _)| reason),
             checkpoint: rest.checkpoint.map(|(records, at)| LastCheckpoint { records, age: at.elapsed() }),
             checkpoints: rest.checkpoints,
@@ -174,7 +182,9 @@ mod tests {
         tally.observe(&batch(5));
         tally.observe(&batch(6));
         tally.observe(&Event::Waiting { reason: Wait::Memory });
-        assert_eq!(tally.snapshot().waiting_for, Some(Wait::Memory));
+        let waiting = tally.snapshot();
+        assert_eq!(waiting.waiting_for, Some(Wait::Memory));
+        assert!(waiting.waited.memory > Duration::ZERO && waiting.phase.unwrap().tally.waited.memory > Duration::ZERO);
         tally.observe(&Event::Waited { reason: Wait::Memory, waited_us: 3 });
         tally.observe(&Event::CheckpointWritten { records_total: 5 });
         let now = tally.snapshot();

@@ -31,7 +31,7 @@ pub struct Snapshot {
     pub budget_in_use_bytes: u64,
     /// The most bytes of the budget that were in use.
     pub budget_peak_bytes: u64,
-    /// Time that the run has waited.
+    /// Time that the run has waited, with the wait that is under way.
     pub waited: Waited,
     /// What it waits for now.
     pub waiting_for: Option<Wait>,
