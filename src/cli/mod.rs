@@ -30,9 +30,12 @@ mod owner;
 mod place;
 mod progress;
 mod report;
+#[cfg(feature = "serve")]
+mod serve;
 mod signals;
 #[cfg(feature = "space")]
 mod space;
+mod status;
 mod table;
 #[cfg(feature = "upgrade")]
 mod upgrade;
@@ -90,6 +93,11 @@ enum Noun {
     Completions(completions::CompletionsCommand),
     /// Print the manual, or write a page for each command
     Man(man::ManCommand),
+    /// Show every migration at or below a directory, running or not; changes nothing
+    Status(status::Status),
+    /// Serve pages, JSON and metrics of the migrations below some directories, for a browser and for Prometheus
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
 }
 
 impl Noun {
@@ -111,6 +119,9 @@ impl Noun {
             Self::Report(command) => command.output,
             Self::Completions(command) => command.output,
             Self::Man(command) => command.output,
+            Self::Status(status) => status.output,
+            #[cfg(feature = "serve")]
+            Self::Serve(serve) => serve.output,
         }
     }
 
@@ -131,6 +142,9 @@ impl Noun {
             Self::Report(command) => command.run(),
             Self::Completions(command) => command.run(Cli::command()),
             Self::Man(command) => command.run(Cli::command()),
+            Self::Status(status) => status.run(),
+            #[cfg(feature = "serve")]
+            Self::Serve(serve) => serve.run(),
         }
     }
 }

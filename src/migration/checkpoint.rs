@@ -78,6 +78,26 @@ pub fn encode<T: Encode>(kind: Kind, path: &Path, value: &T) -> Result<Vec<u8>, 
 /// The value in a checkpoint file's `bytes`. Whatever is not exactly what [`encode`] writes for this `kind` is refused
 /// with its reason; `path` is for the error alone.
 pub fn decode<T: Decode<()>>(kind: Kind, path: &Path, bytes: &[u8]) -> Result<T, Error> {
+    let payload = checked_payload(kind, path, bytes)?;
+    if bytes[12..20] != kind.tag {
+        let what = format!("checkpoint of another kind: {}, expected {}", name(&bytes[12..20]), name(&kind.tag));
+        let next = format!("use the command that wrote it, or {}", kind.restart);
+        return Err(Error::State { path: path.to_path_buf(), what, next, damaged: false, source: None });
+    }
+    decode_payload(kind, path, payload)
+}
+
+/// The kind of store whose checkpoint `bytes` are, and what its payload begins with: for those who look at any store.
+pub fn decode_head<T: Decode<()>>(path: &Path, bytes: &[u8]) -> Result<(String, T), Error> {
+    let any = Kind { tag: [0; 8], restart: "see what its own `status` says" };
+    let payload = checked_payload(any, path, bytes)?;
+    let (head, _) = bincode::decode_from_slice(payload, payload_config())
+        .map_err(|error| not_decoded(any, path, error.to_string(), Some(Box::new(error) as Cause)))?;
+    Ok((name(&bytes[12..20]), head))
+}
+
+/// The payload in a checkpoint file's `bytes`, if the file is whole and this version reads it.
+fn checked_payload<'a>(kind: Kind, path: &Path, bytes: &'a [u8]) -> Result<&'a [u8], Error> {
     let refused = |what: String, next: String, damaged| {
         let path = path.to_path_buf();
         Error::State { path, what, next, damaged, source: None }
@@ -117,30 +137,30 @@ pub fn decode<T: Decode<()>>(kind: Kind, path: &Path, bytes: &[u8]) -> Result<T,
     if digest(bytes) != bytes[FIELDS_BYTES..HEADER_BYTES] {
         return Err(damaged("checkpoint damaged: its digest does not match".into()));
     }
-    if bytes[12..20] != kind.tag {
-        let what = format!("checkpoint of another kind: {}, expected {}", name(&bytes[12..20]), name(&kind.tag));
-        return Err(refused(what, format!("use the command that wrote it, or {}", kind.restart), false));
-    }
     if payload_bytes > PAYLOAD_BYTES_MAX {
         return Err(damaged(format!("checkpoint of {payload_bytes} bytes is over the limit of {PAYLOAD_BYTES_MAX}")));
     }
-    decode_payload(kind, path, payload)
+    Ok(payload)
 }
 
 /// Decodes a payload whose digest is right: what does not decode is not damage, but the words of another version.
 fn decode_payload<T: Decode<()>>(kind: Kind, path: &Path, payload: &[u8]) -> Result<T, Error> {
-    let refused = |why: String, source| Error::State {
-        path: path.to_path_buf(),
-        what: format!("haul {} cannot decode this checkpoint: {why}", env!("CARGO_PKG_VERSION")),
-        next: format!("use the version of haul that began the run, or {}", kind.restart),
-        damaged: true,
-        source,
-    };
+    let refused = |why, source| not_decoded(kind, path, why, source);
     let (value, consumed_bytes) = bincode::decode_from_slice(payload, payload_config())
         .map_err(|error| refused(error.to_string(), Some(Box::new(error) as Cause)))?;
     match payload.len() - consumed_bytes {
         0 => Ok(value),
         trailing_bytes => Err(refused(format!("{trailing_bytes} trailing bytes in the payload"), None)),
+    }
+}
+
+fn not_decoded(kind: Kind, path: &Path, why: String, source: Option<Cause>) -> Error {
+    Error::State {
+        path: path.to_path_buf(),
+        what: format!("haul {} cannot decode this checkpoint: {why}", env!("CARGO_PKG_VERSION")),
+        next: format!("use the version of haul that began the run, or {}", kind.restart),
+        damaged: true,
+        source,
     }
 }
 

@@ -47,7 +47,7 @@ pub use run::entries::is_temporary_of_run;
 pub use run::locked::{LockedRun, cannot_be_written};
 pub use run::lost_files::LostFile;
 pub use run::options::{RunOptions, Start};
-pub use run::state::{Durability, Rules, RunState};
+pub use run::state::{Durability, Rules, RunHead, RunState};
 pub use run::status::{RunStanding, RunStatus};
 pub use run::stop::{check_stop, stopped_inside};
 pub use run::wait::wait_for_lock;

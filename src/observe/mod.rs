@@ -4,6 +4,7 @@
 mod bar;
 mod console;
 mod eta;
+pub mod found;
 mod heartbeat;
 mod hub;
 pub mod live;

@@ -4,4 +4,21 @@
 //! thread makes, so that no request touches a store.
 
 pub mod connections;
+mod events;
+mod guard;
+mod list_page;
 pub mod metrics_server;
+mod migration_page;
+mod page;
+mod query;
+mod report_file;
+mod routes;
+mod server;
+mod snapshot;
+mod stream;
+#[cfg(feature = "manifest")]
+mod versions;
+#[cfg(feature = "manifest")]
+mod versions_page;
+
+pub use server::{Served, serve};

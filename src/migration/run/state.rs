@@ -71,6 +71,23 @@ pub struct RunState<R, P, C> {
     pub attempts: Attempts,
 }
 
+/// What the state of a run of any store begins with, for those who look at stores of every kind.
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
+pub struct RunHead {
+    /// Digest of the plan that the run belongs to.
+    pub plan_digest: [u8; 32],
+    /// Id of the run.
+    pub run_id: String,
+    /// How far it has come.
+    pub stage: Stage,
+    /// Least that was done to make durable what is written so far.
+    pub durability: Durability,
+    /// Length of the findings file.
+    pub findings_bytes: u64,
+    /// Records read so far.
+    pub records: u64,
+}
+
 impl<R, P: Default, C: Default> RunState<R, P, C> {
     /// Returns the state of a run that has not read anything.
     pub fn new(plan_digest: [u8; 32], run_id: String, rules: R, durability: Durability) -> Self {
@@ -85,6 +102,45 @@ impl<R, P: Default, C: Default> RunState<R, P, C> {
             rules,
             progress: P::default(),
             attempts: Attempts::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::migration::checkpoint::{self, Kind};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Encode, Decode)]
+    struct Words(String);
+
+    impl Rules for Words {}
+
+    impl fmt::Display for Words {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(&self.0)
+        }
+    }
+
+    #[test]
+    fn the_head_is_read_without_knowing_the_store() {
+        let path = Path::new("checkpoint.bin");
+        let mut state =
+            RunState::<Words, u64, u64>::new([7; 32], "r1".into(), Words("on-corrupt=refuse".into()), Durability::Each);
+        (state.stage, state.records) = (Stage::Verified, 42);
+        let bytes = checkpoint::encode(Kind { tag: *b"probe\0\0\0", restart: "" }, path, &state).unwrap();
+        let (kind, head) = checkpoint::decode_head::<RunHead>(path, &bytes).unwrap();
+        assert_eq!(
+            (kind.as_str(), head.run_id.as_str(), head.stage, head.records),
+            ("probe", "r1", Stage::Verified, 42)
+        );
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0xff;
+            checkpoint::decode_head::<RunHead>(path, &damaged).unwrap_err();
+            checkpoint::decode_head::<RunHead>(path, &bytes[..at]).unwrap_err();
         }
     }
 }
