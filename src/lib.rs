@@ -129,6 +129,13 @@ mod requiem;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod requiem;
+#[cfg(feature = "serve")]
+#[cfg(not(feature = "internals"))]
+mod serve;
+#[cfg(feature = "serve")]
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod serve;
 #[cfg(feature = "space")]
 #[cfg(not(feature = "internals"))]
 mod space;

@@ -9,6 +9,7 @@ mod cas;
 mod clean;
 mod command;
 mod command_line;
+mod completions;
 mod confirm;
 #[cfg(any(feature = "db-sqlite", feature = "db-postgres"))]
 mod db;
@@ -18,14 +19,17 @@ mod error_output;
 mod estimate_text;
 mod habits;
 mod limits;
+mod man;
 #[cfg(feature = "manifest")]
 mod manifest;
+mod metrics_args;
 mod output;
 #[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
 mod owner;
 #[cfg(any(feature = "cas", feature = "manifest"))]
 mod place;
 mod progress;
+mod report;
 mod signals;
 #[cfg(feature = "space")]
 mod space;
@@ -80,6 +84,12 @@ enum Noun {
     #[command(subcommand)]
     #[cfg(feature = "upgrade")]
     Upgrade(upgrade::Verb),
+    /// Show the report of a run, or make a page for a browser of it
+    Report(report::ReportCommand),
+    /// Print what makes a shell complete the words of haul
+    Completions(completions::CompletionsCommand),
+    /// Print the manual, or write a page for each command
+    Man(man::ManCommand),
 }
 
 impl Noun {
@@ -98,6 +108,9 @@ impl Noun {
             Self::Db(verb) => verb.output(),
             #[cfg(feature = "upgrade")]
             Self::Upgrade(verb) => verb.output(),
+            Self::Report(command) => command.output,
+            Self::Completions(command) => command.output,
+            Self::Man(command) => command.output,
         }
     }
 
@@ -115,6 +128,9 @@ impl Noun {
             Self::Db(verb) => verb.run(),
             #[cfg(feature = "upgrade")]
             Self::Upgrade(verb) => verb.run(),
+            Self::Report(command) => command.run(),
+            Self::Completions(command) => command.run(Cli::command()),
+            Self::Man(command) => command.run(Cli::command()),
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::env::var_os;
 use std::fmt::Display;
+use std::sync::Arc;
 
 use super::arguments::{OutputArgs, Progress, WaitArgs};
+use super::metrics_args::{Metrics, MetricsArgs};
 use super::signals::StopOnSignal;
-use crate::migration::Error;
-use crate::observe::{Console, Hub, HubOptions, Latest, Scope, ViewKind};
+use crate::migration::{Error, now_text};
+use crate::observe::{Console, EndedRun, Hub, HubOptions, Latest, Scope, Subject, ViewKind};
 use crate::pipeline::{Control, StopToken};
 
 /// Watches one run. From its start on, signals stop the run instead of ending the process.
@@ -14,6 +16,9 @@ pub struct Watch {
     output: OutputArgs,
     stop: StopToken,
     latest: Latest,
+    subject: Option<(Subject, &'static str)>,
+    // They say how the run ended when the watch is over.
+    _metrics: Metrics,
     _signals: StopOnSignal,
 }
 
@@ -22,7 +27,31 @@ impl Watch {
     pub fn start(output: OutputArgs) -> anyhow::Result<Self> {
         let stop = StopToken::new();
         let signals = StopOnSignal::install(stop.clone())?;
-        Ok(Self { output, stop, latest: Latest::default(), _signals: signals })
+        Ok(Self {
+            output,
+            stop,
+            latest: Latest::default(),
+            subject: None,
+            _metrics: Metrics::default(),
+            _signals: signals,
+        })
+    }
+
+    /// Shows the metrics of the run as well.
+    pub fn with_metrics(self, metrics: &MetricsArgs) -> Result<Self, Error> {
+        Ok(Self { _metrics: metrics.start(&self.latest, &self.stop)?, ..self })
+    }
+
+    /// Shows the metrics of a command that begins no run: it works on the store at `target`, and ends with `outcome` if it
+    /// does not fail.
+    pub fn with_metrics_of(
+        self,
+        metrics: &MetricsArgs,
+        (kind, target): (&'static str, impl Display),
+        outcome: &'static str,
+    ) -> Result<Self, Error> {
+        let subject = Subject { kind, target: target.to_string() };
+        Ok(Self { subject: Some((subject, outcome)), ..self.with_metrics(metrics)? })
     }
 
     /// Returns the token that a signal sets.
@@ -43,19 +72,36 @@ impl Watch {
             interval: self.output.progress_interval,
             stop: self.stop.clone(),
             latest: self.latest.clone(),
+            subject: self.subject.as_ref().map(|(subject, _)| subject.clone()),
         };
         let hub = Hub::start(Console::new(), options);
         work(&Control { stop: &self.stop, observer: &hub })
     }
 
-    /// Works like [`run`](Self::run), and repeats the work while it ends because another run holds the lock.
+    /// Works like [`run`](Self::run), and says in the metrics how the work ended.
+    pub fn run_to_end<T, E>(&self, scope: Scope, work: impl FnOnce(&Control<'_>) -> Result<T, E>) -> Result<T, E> {
+        let result = self.run(scope, work);
+        if let (Some((_, outcome)), Some(seen)) = (&self.subject, &mut *self.latest.lock()) {
+            let outcome = match &result {
+                Err(_) => "failed",
+                Ok(_) if self.stop.is_requested() => "stopped",
+                Ok(_) => outcome,
+            };
+            let ended = EndedRun { outcome: outcome.to_owned(), exit_code: 0, at: now_text() };
+            let seen = Arc::make_mut(seen);
+            seen.ended.get_or_insert(ended);
+        }
+        result
+    }
+
+    /// Works like [`run_to_end`](Self::run_to_end), and repeats the work while it ends because another run holds the lock.
     pub fn run_when_free<T>(
         &self,
         wait: WaitArgs,
         scope: Scope,
         mut work: impl FnMut(&Control<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.run(scope, |control| wait.repeat(control, || work(control)))
+        self.run_to_end(scope, |control| wait.repeat(control, || work(control)))
     }
 }
 

@@ -38,6 +38,11 @@ pub fn duration_text(duration: Duration) -> String {
     }
 }
 
+/// Returns a number of seconds as [`duration_text`] does, `unknown` for what is no time.
+pub fn seconds_text(seconds: f64) -> String {
+    Duration::try_from_secs_f64(seconds).map_or_else(|_| "unknown".to_owned(), duration_text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

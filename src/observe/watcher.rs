@@ -29,6 +29,7 @@ pub(super) struct Watcher {
     view: View,
     follow: Follow,
     process: Process,
+    has_seen_run: bool,
     next_look: Instant,
     next_live: Instant,
 }
@@ -38,7 +39,17 @@ impl Watcher {
         let follow = Follow::new(shared.current(), options.scope.budget_bytes);
         let view = View::new(options.view, console.clone(), options.scope, options.interval);
         let now = Instant::now();
-        Self { shared, options, console, view, follow, process: Process::this(), next_look: now, next_live: now }
+        Self {
+            shared,
+            options,
+            console,
+            view,
+            follow,
+            process: Process::this(),
+            has_seen_run: false,
+            next_look: now,
+            next_live: now,
+        }
     }
 
     /// Shows what is told, until nothing more comes.
@@ -53,6 +64,10 @@ impl Watcher {
                 self.look_around();
             }
         }
+        if self.shows_subject() {
+            let moment = self.moment();
+            self.publish(&self.follow.current, &moment, None);
+        }
         self.view.finish(self.shared.dropped());
     }
 
@@ -60,6 +75,7 @@ impl Watcher {
         match told {
             Told::RunStarted(current) => {
                 self.follow_to(current);
+                self.has_seen_run = true;
                 if let Some(start) = &self.follow.current.start {
                     self.console.set_run(&start.run_id, start.kind);
                     self.view.run_started(start);
@@ -96,7 +112,7 @@ impl Watcher {
         let now = Instant::now();
         let moment = self.moment();
         self.view.look(now, &moment);
-        if now >= self.next_live && self.follow.current.start.is_some() {
+        if now >= self.next_live && (self.follow.current.start.is_some() || self.shows_subject()) {
             self.next_live = now + LIVE_INTERVAL;
             let current = self.follow.current.clone();
             self.publish(&current, &moment, None);
@@ -104,11 +120,17 @@ impl Watcher {
         self.next_look = now + self.options.interval.map_or(LOOK_INTERVAL, |interval| interval.min(LOOK_INTERVAL));
     }
 
+    /// Returns true if the command begins no run, and others are to see it all the same.
+    fn shows_subject(&self) -> bool {
+        !self.has_seen_run && self.options.subject.is_some()
+    }
+
     /// Gives the run to others: other processes, and what else shows it in this one.
     fn publish(&self, current: &Current, moment: &Moment, ended: Option<EndedRun>) {
         let live = self.live(current, moment);
         let problem = if ended.is_none() { current.write_live(&live) } else { None };
-        *self.options.latest.lock() = Some(Arc::new(Seen { live, ended }));
+        let directory = current.start.as_ref().and_then(|start| start.directory.clone());
+        *self.options.latest.lock() = Some(Arc::new(Seen { live, ended, directory }));
         if let Some(problem) = problem {
             self.console.line(&format!("note: {problem}"));
         }
@@ -118,15 +140,21 @@ impl Watcher {
         let start = current.start.as_ref();
         let snapshot = &moment.snapshot;
         let waited = |wait: Wait| snapshot.waited.of(wait).as_secs_f64();
+        let subject = self.options.subject.as_ref().filter(|_| start.is_none());
+        let mut line = moment.line.clone();
+        if let Some(subject) = subject {
+            subject.kind.clone_into(&mut line.head.kind);
+        }
+        let target = start.map(|start| &start.target).or(subject.map(|subject| &subject.target));
         Live {
-            line: moment.line.clone(),
+            line,
             haul: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             boot_id: self.process.boot_id.clone(),
             process_start: self.process.start,
             started_at: current.started_at.clone(),
             source: start.map(|start| start.source.clone()).unwrap_or_default(),
-            target: start.map(|start| start.target.clone()).unwrap_or_default(),
+            target: target.cloned().unwrap_or_default(),
             forecast: start.and_then(|start| start.forecast.clone()),
             records_planned: start.and_then(|start| start.records_planned),
             waiting_seconds: [("memory", Wait::Memory), ("limit", Wait::Limit), ("disk", Wait::Disk)]

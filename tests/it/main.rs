@@ -9,6 +9,7 @@ mod formats_doc;
 mod frozen_store;
 mod house;
 mod manifest;
+mod metrics;
 mod owners;
 mod reports;
 mod space;

@@ -17,6 +17,7 @@ use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::cas_command;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::output::{say_findings, write_findings_of_run};
 use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
@@ -89,6 +90,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -98,11 +101,11 @@ impl MigrateCommand {
         let paths = TargetPaths::new(target)?;
         let options = self.options();
         if self.dry_run {
-            let watch = Watch::start(self.output)?;
+            let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
             return dry_run::run(&watch, &self.places, &paths, &options, self.output);
         }
         self.confirm_restart(&paths)?;
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         watch.say(format_args!("migrating {} to {}", source.display(), target.display()));
         let disk = Arc::new(RealDisk);
         let work = |control: &Control<'_>| migrate(disk.clone(), source, &paths, &options, control);

@@ -13,6 +13,7 @@ use crate::cas::rollback::{RollbackEnd, RollbackRequest, rollback};
 use crate::cas::status::check_known;
 use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -38,6 +39,8 @@ pub struct RollbackCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -52,7 +55,7 @@ impl RollbackCommand {
              source has not changed since the migration"
         ))?;
         let options = resource_options(&self.resources);
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics_of(&self.metrics, ("cas", &target), "rolled-back")?;
         let disk = Arc::new(RealDisk);
         let request = RollbackRequest { force: self.force, source: self.source.as_deref() };
         let work = |control: &Control<'_>| rollback(disk.clone(), &paths, &options, &request, control);

@@ -18,6 +18,7 @@ use crate::cas::verify::{VerifyEnd, VerifyRequest};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs, check_exists};
 use crate::cli::command::Answer;
 use crate::cli::command_line::cas_command;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::place::Place;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
@@ -57,6 +58,8 @@ pub struct VerifyCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -75,7 +78,8 @@ impl VerifyCommand {
     fn verify(&self, options: &MigrateOptions) -> anyhow::Result<u8> {
         let sample = self.sample.map(|objects| Sample { records: objects.get(), seed: self.seed });
         let request = VerifyRequest { subset: self.subset, sample, ..VerifyRequest::WHOLE };
-        let watch = Watch::start(self.output)?;
+        let watch =
+            Watch::start(self.output)?.with_metrics_of(&self.metrics, ("cas", self.store.display()), "finished")?;
         watch.say(format_args!("verifying {}", self.store.display()));
         let disk: Arc<dyn Disk> = Arc::new(RealDisk);
         let work = |control: &Control<'_>| check_store(&disk, &self.store, &request, options, control);

@@ -15,6 +15,7 @@ use super::run_summary::finish;
 use super::tenants::{self, FailureArgs, Purpose, TenantArgs, TenantWork};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::db::Dialect;
 use crate::db::Version;
@@ -66,6 +67,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     failures: FailureArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -83,6 +86,7 @@ pub enum DryRun {
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         if self.tenants.are_given() {
+            self.metrics.refuse("several tenants at once")?;
             return self.run_on_tenants();
         }
         let work = self.hooks.apply(self.files.apply(self.migrations.work()?).creating(self.create))?;
@@ -145,7 +149,7 @@ impl MigrateCommand {
 
     fn migrate(&self, work: Work, request: &MigrateRequest) -> anyhow::Result<u8> {
         let place = work.place.name();
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch
             .run(scope(), |control| told(place.to_string(), control, |control| runner.migrate(request, control)))?;

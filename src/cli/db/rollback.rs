@@ -9,6 +9,7 @@ use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs,
 use super::run_summary::finish;
 use super::tenants::{self, FailureArgs, TenantArgs, TenantWork};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::db::Version;
 use crate::db::runner::{RollbackRequest, RollbackTo, told};
@@ -47,6 +48,8 @@ pub struct RollbackCommand {
     #[command(flatten)]
     failures: FailureArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -58,6 +61,7 @@ impl RollbackCommand {
         };
         let request = RollbackRequest { to, force: self.force, single_transaction: self.single_transaction };
         if self.tenants.are_given() {
+            self.metrics.refuse("several tenants at once")?;
             let work = TenantWork::with_files(&self.tenants, &self.migrations, &self.files)?;
             let Some(mut work) = work else { return tenants::nothing_to_do(self.output, "rolled back") };
             work.share = self.failures.limit(work.share);
@@ -81,7 +85,7 @@ impl RollbackCommand {
             let what = format_args!("{place}: this rolls back, with the data that they hold; {backup}");
             self.consent.confirm_all(what, &names(reverted))?;
         }
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
         let end = watch
             .run(scope(), |control| told(place.to_string(), control, |control| runner.rollback(&request, control)))?;

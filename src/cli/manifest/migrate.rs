@@ -18,6 +18,7 @@ use super::{dry_run, list_versions};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs, check_exists};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::manifest_command;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::output;
 use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
@@ -60,6 +61,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -70,7 +73,7 @@ impl MigrateCommand {
         if let Some(code) = self.refuse_absent(&options)? {
             return Ok(code);
         }
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let scope = scope(&self.resources);
         if self.list_versions {
             let options = MigrateOptions { manifest: None, ..options };

@@ -14,6 +14,7 @@ use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{ConsentArgs, OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::command_line::manifest_command;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -44,6 +45,8 @@ pub struct RollbackCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -61,7 +64,8 @@ impl RollbackCommand {
         self.consent.confirm(what)?;
         let request =
             RollbackRequest { run_id: run, files: &files, registry: &registry, durability: self.durability.into() };
-        let watch = Watch::start(self.output)?;
+        let watch =
+            Watch::start(self.output)?.with_metrics_of(&self.metrics, ("manifest", root.display()), "rolled-back")?;
         let disk = Arc::new(RealDisk);
         let scope = Scope::of(RECORDS_NOUN);
         let end = watch.run_when_free(self.wait, scope, |control| rollback(disk.clone(), root, request, control))?;

@@ -13,6 +13,7 @@ use super::root::RootArgs;
 use super::text::{TreeEnd, write_findings};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -44,6 +45,8 @@ pub struct VerifyCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -53,7 +56,8 @@ impl VerifyCommand {
         let options = self.selection.applied_to(self.place.options(&self.resources)?);
         let sample = self.sample.map(|manifests| Sample { records: manifests.get(), seed: self.seed });
         let request = VerifyRequest { subset: self.subset, sample };
-        let watch = Watch::start(self.output)?;
+        let watch =
+            Watch::start(self.output)?.with_metrics_of(&self.metrics, ("manifest", root.display()), "finished")?;
         let disk = Arc::new(RealDisk);
         let work = |control: &Control<'_>| verify(disk.clone(), root, &request, &options, control);
         let end = watch.run_when_free(self.wait, scope(&self.resources), work)?;

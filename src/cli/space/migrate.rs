@@ -15,6 +15,7 @@ use super::plan::{plan_of, say_plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
 use crate::cli::command_line::space_command;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::output::{say_findings, write_findings_of_run};
 use crate::cli::owner::OwnerArgs;
 use crate::cli::progress::Watch;
@@ -88,6 +89,8 @@ pub struct MigrateCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -112,7 +115,7 @@ impl MigrateCommand {
         }
         let paths = self.space.locate()?;
         self.confirm_restart(std::slice::from_ref(&paths))?;
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         if self.dry_run {
             return dry_run::finish(&paths, &dry_run::examine(&watch, &paths, &options)?, self.output);
         }
@@ -127,7 +130,7 @@ impl MigrateCommand {
         let (directory, spaces) = self.space.every()?;
         check_found(directory, &spaces, options.allow_empty)?;
         self.confirm_restart(&spaces)?;
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let one = |paths: &SpacePaths| match self.dry_run {
             true => OneEnd::of(paths, dry_run::examine(&watch, paths, options), |end| {
                 (dry_run::exit_code(end), format!("{}, {} records", dry_run::verdict(end), count_text(end.records)))

@@ -9,6 +9,7 @@ use clap::Args;
 use super::arguments::{EmptyArgs, EngineArgs, ReaderArgs, SpaceArgs, scope};
 use super::migrate::finish;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::durable::RealDisk;
 use crate::space::options::MigrateOptions;
@@ -30,6 +31,8 @@ pub struct PublishCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -38,7 +41,7 @@ impl PublishCommand {
         let paths = self.space.locate()?;
         let (engine_stopped, allow_empty) = (self.engine.engine_stopped, self.empty.allow_empty);
         let options = MigrateOptions { engine_stopped, allow_empty, ..self.reader.options(&self.resources) };
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         watch.say(format_args!("publishing {}", paths.root().display()));
         let end = watch.run_when_free(self.wait, scope(&options), |control| {
             publish(Arc::new(RealDisk), &paths, &options, control)

@@ -10,6 +10,7 @@ use super::arguments::{ReaderArgs, SpaceArgs, scope};
 use crate::cli::arguments::{ConsentArgs, OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::command_line::space_command;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -34,6 +35,8 @@ pub struct RollbackCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -55,7 +58,7 @@ impl RollbackCommand {
             "this makes the log of {root} live again, if it has not changed since the migration; the store stays"
         ))?;
         let options = self.reader.options(&self.resources);
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics_of(&self.metrics, ("space", &root), "rolled-back")?;
         let work = |control: &Control<'_>| rollback(Arc::new(RealDisk), &paths, &options, control);
         let end = watch.run_when_free(self.wait, scope(&options), work)?;
         let next = format!("to make the store live again: {}", space_command("publish", paths.root()));

@@ -9,6 +9,7 @@ use clap::Args;
 use super::arguments::{RECORDS_NOUN, SpaceArgs, resource_options, scope};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, WaitArgs};
 use crate::cli::command::Answer;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
 use crate::durable::RealDisk;
@@ -40,6 +41,8 @@ pub struct VerifyCommand {
     #[command(flatten)]
     wait: WaitArgs,
     #[command(flatten)]
+    metrics: MetricsArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -54,7 +57,8 @@ pub struct Request<'a> {
 impl VerifyCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let paths = self.space.locate()?;
-        let watch = Watch::start(self.output)?;
+        let watch =
+            Watch::start(self.output)?.with_metrics_of(&self.metrics, ("space", paths.root().display()), "finished")?;
         let request =
             Request { store: self.store.as_deref(), depth: self.depth(), subset: self.subset, wait: self.wait };
         let end = verify(&watch, &paths, &request, &resource_options(&self.resources))?;

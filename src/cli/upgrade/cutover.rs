@@ -86,7 +86,7 @@ impl RunCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let request = UpgradeRequest { force: self.switch.force, ..self.phase.request()? };
         self.switch.check_configuration(&request)?;
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.phase.metrics)?;
         if status(&RealDisk, &Layout::of(&request.directory))?.is_over() {
             self.begin(&watch, &request)?;
         }
@@ -125,7 +125,7 @@ impl CutoverCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         let request = UpgradeRequest { force: self.switch.force, ..self.phase.request()? };
         self.switch.check_configuration(&request)?;
-        let watch = Watch::start(self.output)?;
+        let watch = Watch::start(self.output)?.with_metrics(&self.phase.metrics)?;
         let what = format_args!("this switches the databases in {}", request.directory.display());
         confirm(what, &[], self.switch.yes)?;
         finish(&self.phase, &watch, &request, Goal::Only(Phase::Cutover), &self.switch, self.output)

@@ -11,6 +11,7 @@ use super::text::render_end;
 use crate::cli::arguments::{OutputArgs, WaitArgs};
 use crate::cli::command::Answer;
 use crate::cli::command_line::same_with_verb;
+use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::durable::{Disk, RealDisk};
 use crate::migration::Error;
@@ -33,6 +34,8 @@ pub struct PhaseArgs {
     on_failure: OnFailure,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    pub metrics: MetricsArgs,
 }
 
 /// What to do if a check fails.
@@ -73,7 +76,7 @@ impl PhaseArgs {
 
     fn run(self, phase: Phase, output: OutputArgs) -> anyhow::Result<u8> {
         let request = self.request()?;
-        let watch = Watch::start(output)?;
+        let watch = Watch::start(output)?.with_metrics(&self.metrics)?;
         let end = self.reach(&watch, &request, Goal::Only(phase))?;
         let answer = Answer::new(&end).path("directory", &request.directory).stopped(end.stopped);
         let next = end.details.next_phase.map(|phase| same_with_verb(&phase.to_string()));

@@ -5,6 +5,7 @@
 //! each run. Whoever runs the work keeps it over several runs.
 
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::Builder;
@@ -42,6 +43,8 @@ pub struct Seen {
     pub live: Live,
     /// How it ended; `None` while it goes on.
     pub ended: Option<EndedRun>,
+    /// The directory of its state, if it has one.
+    pub directory: Option<PathBuf>,
 }
 
 /// How a run is shown.
@@ -57,6 +60,17 @@ pub struct HubOptions {
     pub stop: StopToken,
     /// Where the run is put for others.
     pub latest: Latest,
+    /// What the command works on, if others are to see it although it begins no run.
+    pub subject: Option<Subject>,
+}
+
+/// What a command works on that begins no run of its own: it verifies a store, rolls one back, or changes a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Which kind of store.
+    pub kind: &'static str,
+    /// Where it is.
+    pub target: String,
 }
 
 /// The one observer of a run. It is gone from the screen when this drops.

@@ -46,7 +46,14 @@ fn stuck() -> (Console, Sender<()>) {
 
 fn options(view: ViewKind) -> HubOptions {
     let interval = Some(Duration::from_millis(100));
-    HubOptions { scope: Scope::of("nodes"), view, interval, stop: StopToken::new(), latest: Latest::default() }
+    HubOptions {
+        scope: Scope::of("nodes"),
+        view,
+        interval,
+        stop: StopToken::new(),
+        latest: Latest::default(),
+        subject: None,
+    }
 }
 
 fn start() -> RunStart {
@@ -217,7 +224,7 @@ fn other_processes_see_a_run_until_it_ends() {
     wait_for(&latest, |seen| seen.live.line.head.run == "r1");
     let live: Live = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!((live.pid, &*live.line.head.kind, live.records_planned), (std::process::id(), "space", Some(10)));
-    assert_eq!((live.process_start, live.boot_id), {
+    assert_eq!((live.process_start, live.boot_id.clone()), {
         let this = crate::observe::Process::this();
         (this.start, this.boot_id)
     });

@@ -305,9 +305,10 @@ fn a_limited_run_tells_what_the_limit_lets_pass() {
 fn every_stage_is_timed_for_every_batch() {
     let (toy, recorder, mut store) = (Toy::default(), Recorder::default(), Store::default());
     toy.run_into(&mut store, &recorder).expect("no fault");
-    let events = recorder.0.into_inner();
-    let times =
-        |wanted| events.iter().filter(|event| matches!(event, Event::StageTimed { stage, .. } if *stage == wanted));
+    let events = &recorder.0.into_inner();
+    let times = |wanted| {
+        events.iter().filter(move |event| matches!(event, Event::StageTimed { stage, .. } if *stage == wanted))
+    };
     for stage in [EngineStage::Read, EngineStage::Convert, EngineStage::Write] {
         assert_eq!(times(stage).count(), 100, "{stage}");
     }

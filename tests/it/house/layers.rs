@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::sources::{Source, repository, sources};
 
 /// From top to bottom; rooms on one level do not know each other.
-const LEVELS: [&[&str]; 7] = [
+const LEVELS: [&[&str]; 8] = [
     &["cli"],
+    &["serve"],
     &["observe"],
     &["requiem", "upgrade"],
     &["space", "cas", "manifest", "db"],

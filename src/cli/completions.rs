@@ -1,0 +1,29 @@
+//! `haul completions`: prints what makes a shell complete the words of haul.
+
+use std::io::Write;
+
+use clap::{Args, Command};
+use clap_complete::{Shell, generate};
+
+use super::arguments::OutputArgs;
+use super::output;
+
+/// `haul completions`
+#[derive(Args)]
+pub struct CompletionsCommand {
+    /// The shell
+    #[arg(value_enum)]
+    shell: Shell,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl CompletionsCommand {
+    pub fn run(&self, mut haul: Command) -> anyhow::Result<u8> {
+        let mut script = Vec::new();
+        generate(self.shell, &mut haul, "haul", &mut script);
+        script.flush()?;
+        output::bytes(&script)?;
+        Ok(crate::migration::exit::OK)
+    }
+}

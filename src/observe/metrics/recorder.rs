@@ -1,0 +1,81 @@
+//! The runs of this process: the one under way, and those that ended before it.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::history::last_success;
+use super::run::{MetricsState, RunMetrics, Scraped, seconds};
+use crate::durable::Disk;
+use crate::observe::{Latest, Seen};
+
+/// Runs that ended and are still shown. A command that goes through more of them shows the last.
+const ENDED_MAX: usize = 1000;
+
+/// Makes metrics from what the hub shows.
+pub struct Recorder {
+    disk: Arc<dyn Disk>,
+    latest: Latest,
+    seen: Mutex<Runs>,
+}
+
+/// What was seen so far.
+#[derive(Default)]
+struct Runs {
+    ended: Vec<RunMetrics>,
+    /// The run under way, with when an earlier one of its directory was last published.
+    now: Option<(String, Option<f64>)>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// Returns a recorder of the runs that the hub puts into `latest`.
+    pub fn new(disk: Arc<dyn Disk>, latest: Latest) -> Self {
+        Self { disk, latest, seen: Mutex::default() }
+    }
+
+    /// Returns what there is to show now; `None` before the first run.
+    pub fn scraped(&self) -> Option<Scraped> {
+        let latest = self.latest.lock().clone();
+        let mut seen = self.seen.lock();
+        if let Some(latest) = latest {
+            let run = self.run(&mut seen, &latest);
+            // The same store may be run again, as a repetition after a stop does.
+            seen.ended.retain(|ended| (&ended.kind, &ended.migration) != (&run.kind, &run.migration));
+            if latest.ended.is_none() {
+                return Some(Scraped { runs: seen.ended.iter().cloned().chain([run]).collect() });
+            }
+            let surplus = (seen.ended.len() + 1).saturating_sub(ENDED_MAX);
+            seen.ended.drain(..surplus);
+            seen.ended.push(run);
+        }
+        (!seen.ended.is_empty()).then(|| Scraped { runs: seen.ended.clone() })
+    }
+
+    fn run(&self, seen: &mut Runs, latest: &Seen) -> RunMetrics {
+        let run_id = &latest.live.line.head.run;
+        if seen.now.as_ref().is_none_or(|(id, _)| id != run_id) {
+            let before = latest.directory.as_deref().and_then(|directory| last_success(&*self.disk, directory));
+            seen.now = Some((run_id.clone(), before));
+        }
+        let run = RunMetrics::of_live(&latest.live, MetricsState::Running);
+        let run = RunMetrics { last_success_at: seen.now.as_ref().and_then(|(_, before)| *before), ..run };
+        match &latest.ended {
+            None => run,
+            Some(ended) => {
+                let at = ended.at.parse().ok();
+                let state = MetricsState::of_outcome(&ended.outcome);
+                let run = RunMetrics { heartbeat_at: seconds(&ended.at), ..run };
+                match at {
+                    Some(at) => run.ended(state, at),
+                    None => RunMetrics { state: Some(state), ..run },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! A report as a page: one file without script and network, for a browser or a printer.
+
+mod charts;
+mod document;
+mod sections;
+
+use std::io::{BufReader, Read, Write, copy};
+use std::path::Path;
+
+use maud::{DOCTYPE, PreEscaped, html};
+use serde::de::IgnoredAny;
+
+use document::Document;
+
+use crate::durable::{Disk, DiskError, DiskFile, replace_file};
+use crate::migration::Error;
+use crate::migration::report::parts::Grade;
+
+/// Name of the page next to the report.
+pub const FILE_NAME: &str = "report.html";
+const STYLE: &str = include_str!("style.css");
+
+/// Returns the page of a report of any version. Its memory does not grow with the number of findings.
+pub fn page(report: impl Read) -> Result<String, serde_json::Error> {
+    let document = Document::read(report)?;
+    let title =
+        format!("{} {}: {}", sections::shown(&document.noun), sections::shown(&document.run_id), document.outcome);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (sections::shown(&title)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (sections::head(&document))
+                    (sections::numbers(&document))
+                    (sections::drawn(&document))
+                    (sections::outcomes(&document))
+                    (sections::attempts(&document))
+                    (sections::phases(&document))
+                    (sections::stages(&document))
+                    (sections::circumstances(&document))
+                    (sections::findings(&document))
+                    (sections::next(&document))
+                }
+            }
+        }
+    };
+    Ok(page.into_string())
+}
+
+/// The numbers of a report that fit on a screen.
+#[derive(Debug)]
+pub struct Outline {
+    /// Which store.
+    pub noun: String,
+    /// How the run ended.
+    pub outcome: String,
+    /// Where the records came from.
+    pub source: String,
+    /// Where they went.
+    pub target: String,
+    /// Id of the run.
+    pub run_id: String,
+    /// Records read.
+    pub records_read: u64,
+    /// Records by outcome, in the order of the report.
+    pub counts: Vec<(String, u64)>,
+    /// Seconds that all attempts took.
+    pub seconds: f64,
+    /// Attempts; 0 in a report of version 1.
+    pub attempts: usize,
+    /// Bytes written.
+    pub target_bytes: u64,
+    /// Findings by severity.
+    pub findings: Vec<(String, u64)>,
+    /// What was expected, and what came of it.
+    pub grade: Option<Grade>,
+}
+
+/// Returns the outline of the report at `path`.
+pub fn outline(disk: &dyn Disk, path: &Path) -> Result<Outline, Error> {
+    let document = parsed(disk, path, |report| Document::read(report))?;
+    Ok(Outline {
+        seconds: document.seconds(),
+        attempts: document.attempts.len(),
+        noun: document.noun,
+        outcome: document.outcome,
+        source: document.source,
+        target: document.target,
+        run_id: document.run_id,
+        records_read: document.records_read,
+        counts: document.counts.0,
+        target_bytes: document.target_bytes,
+        findings: document.findings_count.0,
+        grade: document.grade,
+    })
+}
+
+/// Copies the report at `path` to `out`, after it has proved to be one JSON document.
+pub fn read_report(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> Result<(), Error> {
+    parsed(disk, path, |report| serde_json::from_reader::<_, IgnoredAny>(report))?;
+    let file = disk.open_for_read(path)?;
+    let mut reader = ReadAt { file: &*file, at: 0, failed: None };
+    let copied = copy(&mut reader, out);
+    match reader.failed {
+        Some(error) => Err(error.into()),
+        None => copied
+            .map(|_| ())
+            .map_err(|source| Error::Disk(DiskError::new("write", Path::new("standard output"), source))),
+    }
+}
+
+/// Writes the page of the report at `report` to `page_path`, in one durable step.
+pub fn write_page(disk: &dyn Disk, report: &Path, page_path: &Path) -> Result<(), Error> {
+    let page = parsed(disk, report, |report| page(report))?;
+    Ok(replace_file(disk, page_path, page.as_bytes())?)
+}
+
+/// Parses the report at `path`.
+fn parsed<T>(
+    disk: &dyn Disk,
+    path: &Path,
+    parse: impl FnOnce(&mut BufReader<&mut ReadAt<'_>>) -> Result<T, serde_json::Error>,
+) -> Result<T, Error> {
+    let file = disk.open_for_read(path)?;
+    let mut reader = ReadAt { file: &*file, at: 0, failed: None };
+    let result = parse(&mut BufReader::new(&mut reader));
+    if let Some(error) = reader.failed {
+        return Err(error.into());
+    }
+    result.map_err(|source| Error::State {
+        path: path.to_path_buf(),
+        what: format!("this is no report of a run: {source}"),
+        next: "name the report.json of a run".into(),
+        damaged: true,
+        source: None,
+    })
+}
+
+/// Reads a file of a disk from its beginning to its end.
+struct ReadAt<'a> {
+    file: &'a dyn DiskFile,
+    at: u64,
+    /// The error that ended the reading, which a parser would show as its own.
+    failed: Option<DiskError>,
+}
+
+impl Read for ReadAt<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = match self.file.len() {
+            Ok(len) => len.saturating_sub(self.at),
+            Err(error) => return Err(self.fail(error)),
+        };
+        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if let Err(error) = self.file.read_exact_at(self.at, &mut buffer[..count]) {
+            return Err(self.fail(error));
+        }
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+impl ReadAt<'_> {
+    fn fail(&mut self, error: DiskError) -> std::io::Error {
+        let kind = error.kind();
+        self.failed = Some(error);
+        kind.into()
+    }
+}
+
+#[cfg(test)]
+mod tests;
