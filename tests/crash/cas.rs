@@ -344,7 +344,7 @@ fn a_failing_operation_ends_a_run_that_can_be_resumed() {
                     }
                     Ok(_) => {
                         // A report that the disk does not take is a note; the next call writes it.
-                        if scene.has_report(&disk) {
+                        if disk.snapshot().contains_key(&scene.paths().run_directory().report_path()) {
                             scene.check_complete(&disk, &what);
                         } else {
                             scene.check_target(&disk, &what);

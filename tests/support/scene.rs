@@ -211,10 +211,6 @@ impl Scene {
     }
 
     /// Checks the result of a run that succeeded: the target is the expected one, and no other files remain.
-    pub fn has_report(&self, disk: &SimulatedDisk) -> bool {
-        self.state_file(disk, "report.json").is_some()
-    }
-
     pub fn check_complete(&self, disk: &SimulatedDisk, what: &dyn Fn() -> String) {
         self.check_target(disk, what);
         let run_files = self.run_files_of(disk);
