@@ -102,7 +102,7 @@ enum Noun {
 
 impl Noun {
     /// Returns how results and progress are shown.
-    fn output(&self) -> OutputArgs {
+    fn output_args(&self) -> OutputArgs {
         match self {
             #[cfg(feature = "space")]
             Self::Demo(demo) => demo.output,
@@ -157,7 +157,7 @@ pub fn main() -> u8 {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
-    let output = cli.noun.output();
+    let output = cli.noun.output_args();
     output.shape_console();
     cli.noun.run().unwrap_or_else(|error| error_output::report(&error, output.json))
 }

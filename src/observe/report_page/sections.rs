@@ -166,7 +166,7 @@ fn pairs(title: &str, pairs: &Pairs, text: fn(u64) -> String) -> Markup {
 
 pub(super) fn outcomes(document: &Document) -> Markup {
     html! {
-        h2 { "What became of the records" }
+        h2 { "Outcomes" }
         (pairs("records by outcome", &document.counts, count_text))
         (pairs("bytes of the source", &document.source_bytes, bytes_text))
         (pairs("bytes that were written", &document.written, bytes_text))
