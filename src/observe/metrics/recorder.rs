@@ -54,7 +54,7 @@ impl Recorder {
         Self { disk, latest, seen: Mutex::default() }
     }
 
-    /// Returns what there is to show now; `None` before the first run.
+    /// Returns what is shown now; `None` before the first run.
     pub fn scraped(&self) -> Option<Scraped> {
         let latest = self.latest.lock().clone();
         let mut seen = self.seen.lock();
