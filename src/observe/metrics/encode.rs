@@ -67,17 +67,20 @@ pub fn text(scraped: &Scraped, prefix: &str, format: Format) -> String {
 
 /// Labels of one sample.
 type Labels = Vec<(&'static str, String)>;
+/// Samples of one family.
+type Rows = Vec<(Labels, Value)>;
 
 /// Everything to write, family by family.
 #[derive(Debug)]
 struct Writer {
-    families: Vec<(usize, String, Vec<(Labels, Value)>)>,
+    /// The place of each family in the table, its name, and what there is of it.
+    families: Vec<(usize, String, Rows)>,
 }
 
 impl Writer {
     fn new(scraped: &Scraped, prefix: &str, format: Format) -> Self {
         let names = distinct_names(&scraped.runs);
-        let rows = |family: &Family| -> Vec<(Labels, Value)> {
+        let rows = |family: &Family| -> Rows {
             if family.scope == Scope::Process {
                 return if format == Format::File { vec![] } else { vec![(build_labels(family), Value::Info)] };
             }

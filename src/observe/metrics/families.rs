@@ -12,7 +12,7 @@ pub enum FamilyType {
     Gauge,
     /// Counts by size.
     Histogram,
-    /// Always 1; the labels say what there is to say.
+    /// Always 1; the labels hold the facts.
     Info,
 }
 

@@ -1,7 +1,7 @@
 //! Metrics of runs, for Prometheus. They are made from the state of the runs at each scrape and never kept, so what is gone
 //! is gone from the text as well.
 //!
-//! [`families`] says which metrics there are, [`RunMetrics`] what is known of a run, [`text`] writes them down. A value
+//! [`FAMILIES`] says which metrics there are, [`RunMetrics`] what is known of a run, [`text`] writes them down. A value
 //! that is not known is left out: 0 would be a lie.
 
 mod encode;

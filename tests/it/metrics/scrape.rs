@@ -53,8 +53,11 @@ impl Served {
         }
     }
 
-    /// Waits for the end.
+    /// Waits for the end, which comes with a scrape after the work.
     pub fn end(mut self) -> Done {
+        while self.child.try_wait().expect("a child").is_none() {
+            self.scrape();
+        }
         let mut stderr = String::new();
         self.errors.read_to_string(&mut stderr).expect("text");
         let output = self.child.wait_with_output().expect("it ends");
