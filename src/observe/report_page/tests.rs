@@ -2,7 +2,7 @@ use super::*;
 use crate::durable::{InjectedFault, SimulatedDisk};
 use crate::migration::test_disk::{bytes_of, disk};
 
-const HOSTILE: &str = r#"</code><script>alert(1)</script>"\u202e\u001b[31m\n"#;
+const HOSTILE: &str = r#"</code><script>alert(1)</script>\"\u202e\u001b[31m\n"#;
 
 fn report() -> String {
     format!(
