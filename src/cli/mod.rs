@@ -87,17 +87,17 @@ enum Noun {
     #[command(subcommand)]
     #[cfg(feature = "upgrade")]
     Upgrade(upgrade::Verb),
+    /// Show every migration at or below a directory, running or not; changes nothing
+    Status(status::Status),
+    /// Serve pages, JSON and metrics of the migrations below some directories, for a browser and for Prometheus
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     /// Show the report of a run, or make a page for a browser of it
     Report(report::ReportCommand),
     /// Print what makes a shell complete the words of haul
     Completions(completions::CompletionsCommand),
     /// Print the manual, or write a page for each command
     Man(man::ManCommand),
-    /// Show every migration at or below a directory, running or not; changes nothing
-    Status(status::Status),
-    /// Serve pages, JSON and metrics of the migrations below some directories, for a browser and for Prometheus
-    #[cfg(feature = "serve")]
-    Serve(serve::Serve),
 }
 
 impl Noun {

@@ -73,7 +73,7 @@ impl Scene {
 
     fn verb(&self, verb: &str) -> Command {
         let mut command = haul();
-        command.args(["cas", verb, "--progress", "json", "--parallel-workers", "2"]);
+        command.args(["cas", verb, "--progress", "events", "--parallel-workers", "2"]);
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         command
     }

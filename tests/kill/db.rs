@@ -80,7 +80,7 @@ fn prepare(db: &Db) {
 }
 
 fn start(db: &Db) -> Child {
-    let mut command = db.command(&format!("migrate --progress json --rate-limit {RATE}"));
+    let mut command = db.command(&format!("migrate --progress events --rate-limit {RATE}"));
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("haul runs")
 }
 

@@ -104,7 +104,7 @@ impl Fleet {
     }
 
     fn start(&self) -> Child {
-        let arguments = format!("migrate {} --jobs 2 --progress json --rate-limit {RATE}", self.arguments());
+        let arguments = format!("migrate {} --jobs 2 --progress events --rate-limit {RATE}", self.arguments());
         self.db().command(&arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("haul runs")
     }
 

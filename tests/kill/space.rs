@@ -22,7 +22,7 @@ fn migrate(space: &Path) -> Command {
     command
         .args(["space", "migrate", "--space"])
         .arg(space)
-        .args(["--progress", "json", "--parallel-workers", "2"])
+        .args(["--progress", "events", "--parallel-workers", "2"])
         .args(["--rate-limit", &RATE.to_string()])
         .args(["--checkpoint-interval", &INTERVAL_RECORDS.to_string()])
         .args(["--batch-size", &BATCH_RECORDS.to_string()])

@@ -12,12 +12,14 @@ use serde::de::IgnoredAny;
 
 use document::Document;
 
-use crate::durable::{Disk, DiskError, DiskFile, replace_file};
+use crate::durable::{Attributes, Disk, DiskError, DiskFile, RealDisk, VolatileFile, replace_shared_file};
 use crate::migration::Error;
 use crate::migration::report::parts::Grade;
 
 /// Name of the page next to the report.
 pub const FILE_NAME: &str = "report.html";
+/// Name of the report in the directory of a run.
+const REPORT: &str = "report.json";
 const STYLE: &str = include_str!("style.css");
 
 /// Returns the page of a report of any version. Its memory does not grow with the number of findings.
@@ -115,10 +117,26 @@ pub fn read_report(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> Result<
     }
 }
 
-/// Writes the page of the report at `report` to `page_path`, in one durable step.
+/// Writes the page of the report at `report` to `page_path`, in one durable step. Whoever may not read the report may not
+/// read the page.
 pub fn write_page(disk: &dyn Disk, report: &Path, page_path: &Path) -> Result<(), Error> {
     let page = parsed(disk, report, |report| page(report))?;
-    Ok(replace_file(disk, page_path, page.as_bytes())?)
+    let written =
+        replace_shared_file(disk, page_path, Attributes::Of(report), |file| file.write_all_at(0, page.as_bytes()));
+    Ok(written.map(drop)?)
+}
+
+/// Writes the page next to the report in the directory of a run, where there is a report. It is not synced: it can be made
+/// again at any time.
+pub fn write_next_to_report(directory: &Path) -> Result<(), Error> {
+    let report = directory.join(REPORT);
+    if !report.is_file() {
+        return Ok(());
+    }
+    let page = parsed(&RealDisk, &report, |report| page(report))?;
+    let path = directory.join(FILE_NAME);
+    let written = VolatileFile::new(directory, FILE_NAME, REPORT).and_then(|file| file.replace(page.as_bytes()));
+    written.map_err(|source| DiskError::new("write", &path, source).into())
 }
 
 /// Parses the report at `path`.

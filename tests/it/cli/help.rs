@@ -5,6 +5,11 @@ use crate::support::place::Place;
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["demo"],
+    &["status"],
+    &["serve"],
+    &["report"],
+    &["completions"],
+    &["man"],
     &["space"],
     &["space", "generate"],
     &["space", "stats"],

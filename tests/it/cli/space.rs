@@ -171,7 +171,7 @@ fn resuming_needs_an_earlier_run() {
 
 /// Starts a migration that takes ten seconds, and waits for its first checkpoint.
 fn slow_run(place: &Place) -> (Child, BufReader<std::process::ChildStderr>) {
-    let arguments = "space migrate default --rate-limit 500 --batch-size 64 --checkpoint-interval 1 --progress json --corruption skip";
+    let arguments = "space migrate default --rate-limit 500 --batch-size 64 --checkpoint-interval 1 --progress events --corruption skip";
     let words: Vec<_> = arguments.split(' ').collect();
     let mut command = place.command(&words);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -208,11 +208,13 @@ fn a_signal_stops_a_run_that_the_same_command_completes() {
         signal(&child, name);
         let done = end_of(child, events).expect(75);
         assert!(done.stderr.contains("stopping at the next batch; again to end at once"), "{}", done.stderr);
-        let next = done.stderr.lines().find_map(|line| line.strip_prefix("next: run again: ")).expect("a command");
+        let texts = done.stderr.lines().map(|line| serde_json::from_str::<Value>(line).expect("an object"));
+        let texts: Vec<_> = texts.filter_map(|event| event["text"].as_str().map(str::to_owned)).collect();
+        let next = texts.iter().find_map(|text| text.strip_prefix("next: run again: ")).expect("a command");
         assert_eq!(
             next,
             format!(
-                "{HAUL} space migrate default --rate-limit 500 --batch-size 64 --checkpoint-interval 1 --progress json --corruption skip"
+                "{HAUL} space migrate default --rate-limit 500 --batch-size 64 --checkpoint-interval 1 --progress events --corruption skip"
             )
         );
         assert!(done.stdout.contains("stopped"), "{}", done.stdout);

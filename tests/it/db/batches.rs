@@ -292,7 +292,7 @@ fn an_interrupt_stops_between_two_pages(db: &Db) {
     people(db, 3000);
     db.write("002_seen.sql", BACKFILL);
     // A page every 100 ms: far from done when its first page is seen.
-    let arguments = "migrate --rate-limit 100 --json --progress json";
+    let arguments = "migrate --rate-limit 100 --json --progress events";
     let command = &mut db.command(arguments);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("haul runs");
     // The cursor is there before the first page, without one.
@@ -304,7 +304,7 @@ fn an_interrupt_stops_between_two_pages(db: &Db) {
     let done = Done::of(child.wait_with_output().expect("it ends")).expect(75);
     let rows = done.json()["details"][0]["pages"]["rows"].as_u64().expect("rows");
     assert_eq!(done.json()["stopped"], true);
-    assert_eq!(done.stderr.matches(r#""event":"batch_written""#).count() as u64, rows / 10, "{}", done.stderr);
+    assert_eq!(done.stderr.matches(r#""event":"progressed""#).count() as u64, rows / 10, "{}", done.stderr);
     assert!(rows < 3000 && done.stderr.contains("next: run again: "), "{}", done.stderr);
     assert_eq!(db.rows("SELECT seen, count(*) FROM people WHERE seen > 0 GROUP BY seen"), [format!("1|{rows}")]);
     assert_eq!(db.json("migrate", 0)["details"][0]["pages"]["rows"], 3000 - rows);

@@ -246,7 +246,7 @@ fn events_and_notes_name_the_tenant(db: &Db) {
     let tenants = Tenants::new(db, 2);
     tenants.execute(1, "CREATE TABLE made_by_hand (a INT)");
     db.write("1_a.sql", A);
-    let done = db.run(&format!("migrate {} --progress json", tenants.arguments())).expect(0);
+    let done = db.run(&format!("migrate {} --progress events", tenants.arguments())).expect(0);
     let events: Vec<serde_json::Value> = done.stderr.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let second = tenants_name(&tenants, 1);
     let of_second = events.iter().filter(|event| event["tenant"] == second.as_str()).map(|event| &event["event"]);
