@@ -12,12 +12,10 @@ use tokio::time::Instant;
 
 use super::connections::StreamMark;
 use super::query::value;
-use super::routes::Site;
+use super::site::Site;
 use super::snapshot::Snapshot;
 use super::stream;
 
-/// Streams at a time.
-pub const STREAMS_MAX: usize = 16;
 /// How long a stream is silent at most.
 const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 /// What a browser is asked for: to come back two seconds after the end of a stream.

@@ -14,6 +14,7 @@ mod query;
 mod report_file;
 mod routes;
 mod server;
+mod site;
 mod snapshot;
 mod stream;
 #[cfg(feature = "manifest")]

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::routes::{Site, not_found};
+use super::site::{Site, not_found};
 use super::stream;
 use crate::durable::open_state_file;
 use crate::migration::RunDirectory;
@@ -21,7 +21,7 @@ const PIECE_BYTES: u64 = 64 << 10;
 
 /// Returns where the report of a migration is, if it has one.
 fn report_path(site: &Site, id: &str) -> Option<PathBuf> {
-    let snapshot = site.snapshots.borrow().clone();
+    let snapshot = site.snapshot();
     let found = snapshot.find(id).filter(|found| found.report.is_some())?;
     Some(RunDirectory::new(&found.path).report_path())
 }

@@ -1,57 +1,28 @@
 //! Which address is answered by what.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::sync::{Semaphore, watch};
 
-use super::events::{STREAMS_MAX, events};
+use super::events::events;
 use super::guard::guard;
 use super::list_page::{Wanted, list_page};
 use super::migration_page::migration_page;
 use super::report_file::report_json;
-use super::snapshot::{Snapshot, json};
+use super::site::{Site, not_found};
+use super::snapshot::json;
 #[cfg(feature = "manifest")]
-use super::{versions::Versions, versions_page::versions_page};
-use crate::observe::metrics::{Format, MetricsPrefix};
+use super::versions_page::versions_page;
+use crate::observe::metrics::Format;
 
 const STYLE: &str = include_str!("assets/haul.css");
 const SCRIPT: &str = include_str!("assets/haul.js");
 /// How long a browser may keep the style sheet and the script, in the words of HTTP.
 const KEPT: &str = "max-age=300";
-
-/// What every answer is made from.
-#[derive(Clone)]
-pub struct Site {
-    /// The newest snapshot.
-    pub snapshots: watch::Receiver<Arc<Snapshot>>,
-    /// Host names that requests may have besides addresses.
-    pub hosts: Arc<[String]>,
-    /// A permit for each stream.
-    pub streams: Arc<Semaphore>,
-    /// How the names of metrics begin.
-    pub prefix: MetricsPrefix,
-    /// The versions of manifests.
-    #[cfg(feature = "manifest")]
-    pub versions: Arc<Versions>,
-}
-
-impl Site {
-    /// Returns a permit for each stream that may be open.
-    pub fn streams() -> Arc<Semaphore> {
-        Arc::new(Semaphore::new(STREAMS_MAX))
-    }
-
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.snapshots.borrow().clone()
-    }
-}
 
 /// Returns all routes.
 pub fn routes(site: Site) -> Router {
@@ -69,11 +40,6 @@ pub fn routes(site: Site) -> Router {
     #[cfg(feature = "manifest")]
     let routes = routes.route("/schemas/versions", get(versions));
     routes.fallback(|| async { not_found() }).layer(from_fn_with_state(site.clone(), guard)).with_state(site)
-}
-
-/// Returns the answer to an address that leads nowhere.
-pub fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, "there is nothing here\n").into_response()
 }
 
 async fn asset(content_type: &'static str, text: &'static str) -> Response {

@@ -10,7 +10,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::connections::{Connections, StreamMark};
-use super::routes::{Site, routes};
+use super::routes::routes;
+use super::site::Site;
 use super::snapshot::Snapshot;
 #[cfg(feature = "manifest")]
 use super::versions::Versions;
