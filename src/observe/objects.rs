@@ -96,7 +96,7 @@ pub(super) struct Numbered<'a> {
 }
 
 impl<'a> Happened<'a> {
-    /// Returns the object of what is told, if it has one.
+    /// Returns the object of a message, if it has one.
     pub(super) fn of(told: &'a Told) -> Option<Self> {
         Some(match told {
             Told::PhaseStarted(phase) => Self::Phase { event: "started", phase: *phase, done: None },

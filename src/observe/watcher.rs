@@ -1,4 +1,4 @@
-//! The thread that shows a run: it looks eight times a second and whenever something is told.
+//! The thread that shows a run: it looks eight times a second and whenever it hears something.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::told::{EndedRun, Told};
 use super::view::View;
 use crate::pipeline::{EngineStage, Wait};
 
-/// How often it looks if nothing is told.
+/// How often it looks if it hears nothing.
 const LOOK_INTERVAL: Duration = Duration::from_millis(125);
 /// How often others get to see the run.
 const LIVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -52,7 +52,7 @@ impl Watcher {
         }
     }
 
-    /// Shows what is told, until nothing more comes.
+    /// Shows what it hears, until nothing more comes.
     pub(super) fn watch(&mut self, heard: &Receiver<Told>) {
         loop {
             match heard.recv_deadline(self.next_look) {

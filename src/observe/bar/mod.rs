@@ -44,16 +44,16 @@ pub(super) fn rows(moment: &Moment, scope: &Scope, columns: usize) -> Vec<String
     let all = Parts { bar, range: is_wide, before: true, rate_noun: true, total: true };
     let tries = [
         all,
-        Parts { range: false, ..all },
-        Parts { range: false, bar: MEDIUM_BAR, ..all },
-        Parts { range: false, bar: MEDIUM_BAR, rate_noun: false, ..all },
-        Parts { range: false, bar: MEDIUM_BAR, rate_noun: false, before: false, ..all },
-        Parts { range: false, bar: MEDIUM_BAR, rate_noun: false, before: false, total: false },
+        Parts { before: false, ..all },
+        Parts { before: false, rate_noun: false, ..all },
+        Parts { before: false, rate_noun: false, bar: MEDIUM_BAR, ..all },
+        Parts { before: false, rate_noun: false, bar: MEDIUM_BAR, range: false, ..all },
+        Parts { before: false, rate_noun: false, bar: MEDIUM_BAR, range: false, total: false },
     ];
     let made = tries.iter().map(|parts| first(moment, scope, *parts));
     let first = made.reduce(|best, next| if fits(&best, most) { best } else { next }).unwrap_or_default();
-    let second = second(moment, scope, is_wide);
-    let second = (!second.is_empty()).then(|| cut(&format!("{INDENT}{second}"), most));
+    let second = joined(&second(moment, scope, is_wide), most.saturating_sub(INDENT.len()));
+    let second = (!second.is_empty()).then(|| format!("{INDENT}{second}"));
     std::iter::once(cut(&first, most)).chain(second).collect()
 }
 
@@ -64,7 +64,7 @@ pub(super) fn row(moment: &Moment, scope: &Scope) -> String {
     }
     let parts = Parts { bar: 0, range: true, before: true, rate_noun: true, total: true };
     let first = first(moment, scope, parts);
-    let second = second(moment, scope, true);
+    let second = second(moment, scope, true).join("  ");
     if second.is_empty() { first } else { format!("{first}  {second}") }
 }
 
@@ -114,7 +114,7 @@ fn amount(line: &ProgressLine, scope: &Scope, parts: Parts) -> Option<String> {
     Some(format!("{}{before}{} {noun}", count_text(line.done.records), of(total.map(count_text))))
 }
 
-fn second(moment: &Moment, scope: &Scope, is_wide: bool) -> String {
+fn second(moment: &Moment, scope: &Scope, is_wide: bool) -> Vec<String> {
     let line = &moment.line;
     let mut texts: Vec<String> = state_text(line.state).map(str::to_owned).into_iter().collect();
     let budget = line.budget;
@@ -138,7 +138,15 @@ fn second(moment: &Moment, scope: &Scope, is_wide: bool) -> String {
             line.outcomes.iter().filter(|(name, _)| name.starts_with("refused")).map(|(_, count)| count).sum();
         texts.push(format!("refused {}", count_text(refused)));
     }
-    texts.join("  ")
+    texts
+}
+
+/// Returns the texts that fit side by side, each whole.
+fn joined(texts: &[String], most: usize) -> String {
+    texts.iter().fold(String::new(), |row, text| {
+        let longer = if row.is_empty() { text.clone() } else { format!("{row}  {text}") };
+        if fits(&longer, most) { longer } else { row }
+    })
 }
 
 /// Returns `run 80.3% 4,832/s ETA 51 s`.

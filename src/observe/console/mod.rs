@@ -5,7 +5,9 @@
 //! end without it.
 
 mod numbered;
+mod queue;
 mod screen;
+mod shape;
 mod writer;
 
 use std::collections::VecDeque;
@@ -16,7 +18,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use self::numbered::Objects;
-use self::writer::{StandardError, write_queued};
+use self::queue::{Direct, Queue, Shared};
+pub use self::shape::Shape;
+use self::writer::{StandardError, write, write_queued};
 use crate::migration::escaped;
 
 /// Lines that wait to be written, at most.
@@ -25,18 +29,6 @@ const LINES_MAX: usize = 1024;
 const REPEATED_LINES_MAX: usize = LINES_MAX / 2;
 /// How long all lines together wait to be written.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// What lines look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Shape {
-    /// Text for people.
-    #[default]
-    Text,
-    /// Objects of `docs/progress.schema.json`.
-    Progress,
-    /// Events as objects.
-    Events,
-}
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,34 +43,6 @@ pub enum Weight {
 #[derive(Debug, Clone)]
 pub struct Console {
     shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    queue: Mutex<Queue>,
-    /// There is something to write.
-    filled: Condvar,
-    /// Something was written.
-    emptied: Condvar,
-}
-
-/// What waits to be written.
-#[derive(Debug)]
-struct Queue {
-    /// Each ends with a line break, but for a question.
-    lines: VecDeque<String>,
-    /// What is to be on the screen below the lines, if that has changed.
-    frame: Option<Vec<String>>,
-    accepted: u64,
-    written: u64,
-    /// A frame is being written.
-    is_drawing: bool,
-    /// Nobody will ever read it.
-    is_gone: bool,
-    patience: Duration,
-    /// Runs that are watched now.
-    runs: usize,
-    objects: Objects,
 }
 
 /// Keeps lines from waiting while a run is watched.
@@ -99,25 +63,27 @@ impl Console {
     }
 
     /// Returns a console that writes to `out`.
-    pub fn to(mut out: impl Write + Send + 'static) -> Self {
+    pub fn to(out: impl Write + Send + 'static) -> Self {
         let queue = Queue {
             lines: VecDeque::new(),
             frame: None,
             accepted: 0,
             written: 0,
             is_drawing: false,
+            direct: None,
             is_gone: false,
             patience: PATIENCE,
             runs: 0,
             objects: Objects::default(),
         };
         let shared = Arc::new(Shared { queue: Mutex::new(queue), filled: Condvar::new(), emptied: Condvar::new() });
-        let writer = shared.clone();
+        let out = Arc::new(Mutex::new(out));
+        let (writer, writer_out) = (shared.clone(), out.clone());
         let spawned = std::thread::Builder::new().name("haul-console".into()).spawn(move || {
-            write_queued(&writer, &mut out);
+            write_queued(&writer, &mut *writer_out.lock());
         });
-        // Without a thread nothing is shown, and the exit code still tells.
-        shared.queue.lock().is_gone = spawned.is_err();
+        // A process that may have no thread will soon fail, and has to say why.
+        shared.queue.lock().direct = spawned.is_err().then(|| Direct(out));
         Self { shared }
     }
 
@@ -184,7 +150,7 @@ impl Console {
     /// Shows these rows below all lines, in place of those that were there. If others still wait, they are never shown.
     pub fn draw(&self, rows: Vec<String>) {
         let mut queue = self.shared.queue.lock();
-        if !queue.is_gone {
+        if !queue.is_gone && queue.direct.is_none() {
             queue.frame = Some(rows);
             self.shared.filled.notify_one();
         }
@@ -214,6 +180,10 @@ impl Console {
             return false;
         }
         let line = make(&mut queue.objects);
+        if let Some(Direct(out)) = queue.direct.clone() {
+            queue.is_gone = !write(&mut *out.lock(), line.as_bytes());
+            return !queue.is_gone;
+        }
         queue.lines.push_back(line);
         queue.accepted += 1;
         self.shared.filled.notify_one();

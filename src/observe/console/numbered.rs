@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Shape;
+use super::shape::Shape;
 use crate::migration::{escaped_json, journal};
 use crate::observe::progress_line::{LineHead, VERSION};
 

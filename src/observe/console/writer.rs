@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::Shared;
+use super::queue::Shared;
 use super::screen::Screen;
 
 /// How long to wait where a write is refused for now.
@@ -56,7 +56,7 @@ fn next(shared: &Shared) -> (String, u64, Option<Vec<String>>) {
 }
 
 /// Writes all of it, or as much as can be; false if nobody will ever read it.
-fn write(out: &mut dyn Write, mut bytes: &[u8]) -> bool {
+pub(super) fn write(out: &mut dyn Write, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         match out.write(bytes) {
             Ok(written) if written > 0 => bytes = &bytes[written..],

@@ -258,7 +258,7 @@ fn each_run_begins_at_nothing() {
 #[test]
 fn a_live_file_that_cannot_be_written_is_said_once() {
     let directory = tempfile::tempdir().unwrap();
-    // A directory cannot be replaced by a file, whoever asks.
+    // A directory cannot be replaced by a file, for nobody.
     fs::create_dir(directory.path().join(live::FILE_NAME)).unwrap();
     let start = RunStart { directory: Some(directory.path().to_path_buf()), ..start() };
     let kept = Kept::default();

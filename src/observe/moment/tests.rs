@@ -1,9 +1,9 @@
 use super::*;
-use crate::observe::hub::current_for_tests;
+use crate::observe::hub::Current;
 use crate::pipeline::{Event, Observer, RunStart};
 
 fn follow(start: RunStart) -> Follow {
-    Follow::new(current_for_tests(Some(start)), 0)
+    Follow::new(Arc::new(Current::new(Some(start))), 0)
 }
 
 fn phase(records: Option<u64>, bytes: Option<u64>) -> Event {
