@@ -17,6 +17,8 @@ const WIDE_COLUMNS: usize = 100;
 const MEDIUM_COLUMNS: usize = 60;
 const WIDE_BAR: usize = 20;
 const MEDIUM_BAR: usize = 10;
+/// Between the texts of a row.
+const GAP: &str = "  ";
 /// Where the second row begins, below the name of the phase.
 const INDENT: &str = "         ";
 /// Up to these seconds a time is seconds alone.
@@ -37,7 +39,7 @@ pub(super) fn rows(moment: &Moment, scope: &Scope, columns: usize) -> Vec<String
     // A character in the last column makes some terminals begin a new row.
     let most = columns.saturating_sub(1);
     if columns < MEDIUM_COLUMNS {
-        return vec![cut(&narrow(moment, scope), most)];
+        return vec![cut(&joined(&narrow(moment, scope), " ", most), most)];
     }
     let is_wide = columns >= WIDE_COLUMNS;
     let bar = if is_wide { WIDE_BAR } else { MEDIUM_BAR };
@@ -51,8 +53,9 @@ pub(super) fn rows(moment: &Moment, scope: &Scope, columns: usize) -> Vec<String
         Parts { before: false, rate_noun: false, bar: MEDIUM_BAR, range: false, total: false },
     ];
     let made = tries.iter().map(|parts| first(moment, scope, *parts));
-    let first = made.reduce(|best, next| if fits(&best, most) { best } else { next }).unwrap_or_default();
-    let second = joined(&second(moment, scope, is_wide), most.saturating_sub(INDENT.len()));
+    let first = made.reduce(|best, next| if fits(&best.join(GAP), most) { best } else { next }).unwrap_or_default();
+    let first = joined(&first, GAP, most);
+    let second = joined(&second(moment, scope, is_wide), GAP, most.saturating_sub(INDENT.len()));
     let second = (!second.is_empty()).then(|| format!("{INDENT}{second}"));
     std::iter::once(cut(&first, most)).chain(second).collect()
 }
@@ -63,12 +66,12 @@ pub(super) fn row(moment: &Moment, scope: &Scope) -> String {
         return "no phase is under way".into();
     }
     let parts = Parts { bar: 0, range: true, before: true, rate_noun: true, total: true };
-    let first = first(moment, scope, parts);
-    let second = second(moment, scope, true).join("  ");
-    if second.is_empty() { first } else { format!("{first}  {second}") }
+    let mut texts = first(moment, scope, parts);
+    texts.extend(second(moment, scope, true));
+    texts.join(GAP)
 }
 
-fn first(moment: &Moment, scope: &Scope, parts: Parts) -> String {
+fn first(moment: &Moment, scope: &Scope, parts: Parts) -> Vec<String> {
     let line = &moment.line;
     let phase = line.phase.unwrap_or(Phase::Run);
     let mut texts = vec![format!("{phase:<8}")];
@@ -86,10 +89,13 @@ fn first(moment: &Moment, scope: &Scope, parts: Parts) -> String {
         texts.push(format!("{}/s", bytes_text(rate.bytes_per_second as u64)));
     }
     texts.extend(line.eta.as_ref().map(|eta| eta_text(eta, parts.range)));
-    let mut text = texts.remove(0);
-    // The name of the phase is padded already.
-    text.push(' ');
-    text + &texts.join("  ")
+    // The name of the phase is padded already, so it is no text of its own.
+    let name = texts.remove(0);
+    match texts.first_mut() {
+        Some(first) => *first = format!("{name} {first}"),
+        None => texts.push(name.trim_end().to_owned()),
+    }
+    texts
 }
 
 /// Returns how much is done: `1,001,932 of about 1,247,832 nodes`.
@@ -142,15 +148,15 @@ fn second(moment: &Moment, scope: &Scope, is_wide: bool) -> Vec<String> {
 }
 
 /// Returns the texts that fit side by side, each whole.
-fn joined(texts: &[String], most: usize) -> String {
+fn joined(texts: &[String], gap: &str, most: usize) -> String {
     texts.iter().fold(String::new(), |row, text| {
-        let longer = if row.is_empty() { text.clone() } else { format!("{row}  {text}") };
+        let longer = if row.is_empty() { text.clone() } else { format!("{row}{gap}{text}") };
         if fits(&longer, most) { longer } else { row }
     })
 }
 
 /// Returns `run 80.3% 4,832/s ETA 51 s`.
-fn narrow(moment: &Moment, scope: &Scope) -> String {
+fn narrow(moment: &Moment, scope: &Scope) -> Vec<String> {
     let line = &moment.line;
     let mut texts = vec![line.phase.unwrap_or(Phase::Run).to_string()];
     let parts = Parts { bar: 0, range: false, before: false, rate_noun: false, total: false };
@@ -163,7 +169,7 @@ fn narrow(moment: &Moment, scope: &Scope) -> String {
     }
     texts.extend(line.eta.as_ref().map(|eta| eta_text(eta, false)));
     texts.extend(state_text(line.state).map(str::to_owned));
-    texts.join(" ")
+    texts
 }
 
 fn state_text(state: RunningState) -> Option<&'static str> {

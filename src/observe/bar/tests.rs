@@ -50,26 +50,38 @@ fn a_wide_terminal_shows_everything() {
     run      [================>   ]  80.2%  1,001,932 (500,000 before) of about 1,247,832 nodes  4,832 nodes/s  ETA 51 s (45 s to 70 s)
              waiting for memory  memory 387 of 512 MiB (75.5%)  limit 5,000/s  checkpoint 10:45:23Z at 1,000,000 nodes  refused 7
     ");
-    insta::assert_snapshot!(text(&resumed(), 100), @"");
+    insta::assert_snapshot!(text(&resumed(), 100), @r"
+    run      [========> ]  80.2%  1,001,932 of about 1,247,832 nodes  4,832/s  ETA 51 s (45 s to 70 s)
+             waiting for memory  memory 387 of 512 MiB (75.5%)  limit 5,000/s  refused 7
+    ");
 }
 
 #[test]
 fn a_terminal_of_80_columns_shows_what_matters() {
-    insta::assert_snapshot!(text(&moment(), 80), @"");
-    insta::assert_snapshot!(text(&resumed(), 80), @"");
-    insta::assert_snapshot!(text(&resumed(), 60), @"");
+    insta::assert_snapshot!(text(&moment(), 80), @r"
+    run      [========> ]  80.2%  1,001,932 nodes  4,832/s  ETA 51 s
+             memory 387 of 512 MiB (75.5%)  limit 5,000/s  checkpoint 12 s ago
+    ");
+    insta::assert_snapshot!(text(&resumed(), 80), @r"
+    run      [========> ]  80.2%  1,001,932 nodes  4,832/s  ETA 51 s
+             waiting for memory  memory 387 of 512 MiB (75.5%)  limit 5,000/s
+    ");
+    insta::assert_snapshot!(text(&resumed(), 60), @r"
+    run      [========> ]  80.2%  1,001,932 nodes  4,832/s
+             waiting for memory  memory 387 of 512 MiB (75.5%)
+    ");
 }
 
 #[test]
 fn a_narrow_terminal_shows_one_row() {
-    insta::assert_snapshot!(text(&moment(), 40), @"");
-    insta::assert_snapshot!(text(&resumed(), 40), @"");
-    insta::assert_snapshot!(text(&moment(), 20), @"");
+    insta::assert_snapshot!(text(&moment(), 40), @"run 80.2% 4,832/s ETA 51 s");
+    insta::assert_snapshot!(text(&resumed(), 40), @"run 80.2% 4,832/s ETA 51 s");
+    insta::assert_snapshot!(text(&moment(), 20), @"run 80.2% 4,832/s");
 }
 
 #[test]
 fn one_line_says_all_of_it() {
-    insta::assert_snapshot!(row(&resumed(), &scope()), @"");
+    insta::assert_snapshot!(row(&resumed(), &scope()), @"run      80.2%  1,001,932 (500,000 before) of about 1,247,832 nodes  4,832 nodes/s  ETA 51 s (45 s to 70 s)  waiting for memory  memory 387 of 512 MiB (75.5%)  limit 5,000/s  checkpoint 10:45:23Z at 1,000,000 nodes  refused 7");
     let mut idle = moment();
     idle.line.phase = None;
     insta::assert_snapshot!(row(&idle, &scope()), @"no phase is under way");
@@ -95,7 +107,7 @@ fn what_is_not_known_is_not_shown() {
     new.line.total = Some(Total { records: None, bytes: Some(10 << 20), exact: true });
     new.line.ratio = Some(0.5);
     new.line.rate.bytes_per_second = 2048.0;
-    insta::assert_snapshot!(text(&new, 80), @"");
+    insta::assert_snapshot!(text(&new, 80), @"run      [=====>    ]  50.0%  5.0 MiB of 10.0 MiB  2.0 KiB/s");
     assert_eq!(text(&new, 40), "run 50.0%");
 }
 

@@ -70,6 +70,9 @@ fn parse(file: File) -> Result<(ReportHead, RunMetrics), String> {
         bytes.extend_from_slice(b"]}");
     }
     let report: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+    if !report.is_object() {
+        return Err("it is no object".into());
+    }
     let metrics = RunMetrics::of_report(&report);
     Ok((serde_json::from_value(report).map_err(|error| error.to_string())?, metrics))
 }

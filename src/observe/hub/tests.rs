@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::*;
 use crate::observe::console::Shape;
-use crate::pipeline::{EngineStage, ForecastFigures, Phase, Wait};
+use crate::observe::live::{self, Live};
+use crate::observe::scope::Scope;
+use crate::pipeline::{EngineStage, ForecastFigures, Phase, RunStart, StopToken, Wait};
 
 /// Keeps what is written.
 #[derive(Clone, Default)]
@@ -117,7 +119,12 @@ fn wait_for(latest: &Latest, holds: impl Fn(&Seen) -> bool) {
 fn lines_say_which_phases_ended_and_what_is_noted() {
     let text = shown(ViewKind::Lines { is_terminal: false }, Shape::Text, watch_all);
     let text = text.split_inclusive('\n').map(|line| line.split(" in ").next().unwrap()).collect::<Vec<_>>().join("\n");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r"
+    scan     3 nodes
+    note: two\u{a}lines\u{9b}
+
+    run      9 nodes, 90 bytes
+    ");
 }
 
 #[test]

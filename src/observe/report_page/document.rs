@@ -65,7 +65,12 @@ pub(super) struct Document {
 impl Document {
     /// Reads a report.
     pub(super) fn read(report: impl Read) -> Result<Self, serde_json::Error> {
-        serde_json::from_reader(report)
+        let document: Self = serde_json::from_reader(report)?;
+        // A list would pass for an object without fields.
+        if document.run_id.is_empty() {
+            return Err(serde::de::Error::missing_field("run_id"));
+        }
+        Ok(document)
     }
 
     /// Returns the seconds that all attempts took.
@@ -217,7 +222,7 @@ mod tests {
         let finding =
             |at: u64, reason: &str| format!(r#"{{"severity":"refused","file":"f","offset":{at},"reason":"{reason}"}}"#);
         let all: Vec<_> = (0..500).map(|at| finding(at, if at % 2 == 0 { "even" } else { "odd" })).collect();
-        let document = read(&format!(r#"{{"findings":[{}]}}"#, all.join(",")));
+        let document = read(&format!(r#"{{"run_id":"r","findings":[{}]}}"#, all.join(",")));
         assert_eq!(document.findings.shown.len(), FINDINGS_SHOWN_MAX);
         assert_eq!(document.findings.shown[199].offset, 199);
         assert_eq!(document.findings.rest_by_reason, BTreeMap::from([("even".into(), 150), ("odd".into(), 150)]));
@@ -227,7 +232,7 @@ mod tests {
     fn reasons_that_all_differ_take_no_more_memory() {
         let finding = |at: u64| format!(r#"{{"reason":"reason {at}"}}"#);
         let all: Vec<_> = (0..5_000).map(finding).collect();
-        let document = read(&format!(r#"{{"findings":[{}]}}"#, all.join(",")));
+        let document = read(&format!(r#"{{"run_id":"r","findings":[{}]}}"#, all.join(",")));
         assert_eq!(document.findings.rest_by_reason.len(), REASONS_MAX + 1);
         assert_eq!(document.findings.rest_by_reason.values().sum::<u64>(), 4_800);
     }
@@ -245,8 +250,8 @@ mod tests {
 
     #[test]
     fn the_time_is_that_of_all_attempts() {
-        assert_eq!(read(r#"{"duration_ms":1500}"#).seconds(), 1.5);
-        let attempts = r#"{"duration_ms":1500,"attempts":[{"started_at":"a","ended_at":null,"outcome":"stopped","exit_code":75,
+        assert_eq!(read(r#"{"run_id":"r","duration_ms":1500}"#).seconds(), 1.5);
+        let attempts = r#"{"run_id":"r","duration_ms":1500,"attempts":[{"started_at":"a","ended_at":null,"outcome":"stopped","exit_code":75,
             "records":1,"seconds":2.5,"cpu_seconds":0.1,"rss_peak_bytes":1},{"started_at":"b","ended_at":null,
             "outcome":"published","exit_code":0,"records":1,"seconds":1.5,"cpu_seconds":0.1,"rss_peak_bytes":1}]}"#;
         assert_eq!(read(attempts).seconds(), 4.0);
