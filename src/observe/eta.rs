@@ -369,7 +369,7 @@ mod tests {
             let look =
                 Look { now, work, ended: &[], is_run: true, forecast: None, limit_leaves: None, share_before: 0.25 };
             let overall = clock.look(&look).overall.unwrap();
-            assert!(overall >= last && overall >= 0.25 && overall <= 1.0);
+            assert!(overall >= last && (0.25..=1.0).contains(&overall));
             last = overall;
         }
     }

@@ -206,7 +206,7 @@ fn a_console_that_is_stuck_holds_up_neither_the_run_nor_its_end() {
 }
 
 #[test]
-fn what_is_told_faster_than_it_is_shown_is_counted() {
+fn what_comes_faster_than_it_is_shown_is_counted() {
     let (told, _heard) = bounded(2);
     let current = RwLock::new(Arc::new(Current::new(None)));
     let shared = Shared { current, told, dropped: AtomicU64::new(0), takes_all: false };

@@ -117,7 +117,7 @@ pub fn read_report(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> Result<
     }
 }
 
-/// Writes the page of the report at `report` to `page_path`, in one durable step. Whoever may not read the report may not
+/// Writes the page of the report at `report` to `page_path`, in one durable step. A user who may not read the report may not
 /// read the page.
 pub fn write_page(disk: &dyn Disk, report: &Path, page_path: &Path) -> Result<(), Error> {
     let page = parsed(disk, report, |report| page(report))?;
