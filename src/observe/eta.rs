@@ -23,9 +23,8 @@ const SPREAD: f64 = 0.45;
 const SPREAD_LEFT: f64 = 0.3;
 /// Where a limit decides at least this part of what is left, it is the basis.
 const LIMIT_DECIDES: f64 = 0.9;
-/// Phases of a migration in their order, with their time as a part of that of `run`. Runs of generated stores on one machine
-/// took 2 to 9 % for sealing, 3 to 12 % for the index, 10 to 40 % for reading back; without a forecast nothing better is
-/// known.
+/// Phases of a migration in their order, with their time as a part of that of `run`. A guess, which counts only where no
+/// forecast knows better.
 const TYPICAL: [(Phase, f64); 5] =
     [(Phase::Run, 1.0), (Phase::Seal, 0.05), (Phase::Index, 0.06), (Phase::Verify, 0.2), (Phase::Publish, 0.01)];
 
