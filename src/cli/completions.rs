@@ -1,12 +1,11 @@
 //! `haul completions`: prints what makes a shell complete the words of haul.
 
-use std::io::Write;
-
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 
 use super::arguments::OutputArgs;
 use super::output;
+use crate::migration::exit;
 
 /// `haul completions`
 #[derive(Args)]
@@ -22,8 +21,7 @@ impl CompletionsCommand {
     pub fn run(&self, mut haul: Command) -> anyhow::Result<u8> {
         let mut script = Vec::new();
         generate(self.shell, &mut haul, "haul", &mut script);
-        script.flush()?;
         output::bytes(&script)?;
-        Ok(crate::migration::exit::OK)
+        Ok(exit::OK)
     }
 }

@@ -21,9 +21,8 @@ pub struct ManCommand {
 }
 
 impl ManCommand {
-    pub fn run(&self, haul: Command) -> anyhow::Result<u8> {
+    pub fn run(&self, mut haul: Command) -> anyhow::Result<u8> {
         // Names of pages need the names of the commands above, which clap fills in now.
-        let mut haul = haul.disable_help_flag(false);
         haul.build();
         match &self.directory {
             None => output::bytes(&page(&haul)?)?,

@@ -1,12 +1,8 @@
 //! A run in progress as the terminal sees it: who gets its events, and how it is asked to stop.
 
-use std::collections::BTreeSet;
 use std::env::var_os;
 use std::fmt::Display;
-use std::path::PathBuf;
 use std::sync::Arc;
-
-use parking_lot::Mutex;
 
 use super::arguments::{OutputArgs, Progress, WaitArgs};
 use super::metrics_args::{Metrics, MetricsArgs};
@@ -14,7 +10,7 @@ use super::signals::StopOnSignal;
 use crate::migration::{Error, now_text};
 use crate::observe::report_page::write_next_to_report;
 use crate::observe::{Console, EndedRun, Hub, HubOptions, Latest, Scope, Subject, ViewKind};
-use crate::pipeline::{Control, Event, Observer, StopToken};
+use crate::pipeline::{Control, StopToken};
 
 /// Watches one run. From its start on, signals stop the run instead of ending the process.
 pub struct Watch {
@@ -79,12 +75,9 @@ impl Watch {
             latest: self.latest.clone(),
             subject: self.subject.as_ref().map(|(subject, _)| subject.clone()),
         };
-        let pages = Pages { hub: Hub::start(Console::new(), options), directories: Mutex::default() };
-        let result = work(&Control { stop: &self.stop, observer: &pages });
-        let Pages { hub, directories } = pages;
-        drop(hub);
-        let directories = directories.into_inner();
-        for directory in directories {
+        let hub = Hub::start(Console::new(), options);
+        let result = work(&Control { stop: &self.stop, observer: &hub });
+        for directory in hub.end() {
             if let Err(error) = write_next_to_report(&directory) {
                 self.say(format_args!("note: the report has no page: {error}"));
             }
@@ -116,21 +109,6 @@ impl Watch {
         mut work: impl FnMut(&Control<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.run_to_end(scope, |control| wait.repeat(control, || work(control)))
-    }
-}
-
-/// Remembers the runs whose reports get a page, once they have ended.
-struct Pages {
-    hub: Hub,
-    directories: Mutex<BTreeSet<PathBuf>>,
-}
-
-impl Observer for Pages {
-    fn observe(&self, event: &Event) {
-        if let Event::RunStarted(start) = event {
-            self.directories.lock().extend(start.directory.clone());
-        }
-        self.hub.observe(event);
     }
 }
 

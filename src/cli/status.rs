@@ -10,7 +10,8 @@ use super::output;
 use super::table::Table;
 use crate::migration::units::count_text;
 use crate::migration::{Error, escaped};
-use crate::observe::found::{Found, FoundState, Walked, read, walk};
+use crate::observe::MigrationState;
+use crate::observe::found::{Found, Walked, read, walk};
 use crate::observe::{Console, duration_text};
 
 const HEADINGS: [&str; 7] = ["name", "kind", "state", "records", "rate", "time left", "last published"];
@@ -94,8 +95,8 @@ fn row(found: &Found) -> [String; 7] {
 fn state_text(found: &Found) -> String {
     let phase = found.line().and_then(|line| line.phase).map(|phase| phase.to_string());
     let detail = match found.state {
-        FoundState::Running => phase,
-        FoundState::Killed | FoundState::Stopped | FoundState::Failed | FoundState::Finished => {
+        MigrationState::Running => phase,
+        MigrationState::Killed | MigrationState::Stopped | MigrationState::Failed | MigrationState::Finished => {
             found.stage.map(|stage| stage.to_string())
         }
         _ => None,
@@ -111,7 +112,7 @@ fn write_remarks(table: &mut Table, found: &Found) {
     if let Some(since) = &found.no_news_since {
         table.line(format_args!("{}: no news since {since}", found.name));
     }
-    if found.state == FoundState::Running
+    if found.state == MigrationState::Running
         && let Some(holder) = &found.lock_holder
     {
         table.line(format_args!("{}: run by {holder}", found.name));

@@ -6,14 +6,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::hub::Current;
+use super::message::{EndedRun, Message};
 use super::moment::Moment;
 use super::progress_line::{LineHead, ProgressLine};
-use super::told::{EndedRun, Told};
 use crate::migration::plan::escape_name;
+use crate::migration::report;
 use crate::pipeline::{ForecastFigures, Phase, RunStart};
-
-/// The name of the report in the directory of a run.
-const REPORT: &str = "report.json";
 
 /// A run begins.
 #[derive(Debug, Serialize)]
@@ -97,16 +95,16 @@ pub(super) struct Numbered<'a> {
 
 impl<'a> Happened<'a> {
     /// Returns the object of a message, if it has one.
-    pub(super) fn of(told: &'a Told) -> Option<Self> {
+    pub(super) fn of(told: &'a Message) -> Option<Self> {
         Some(match told {
-            Told::PhaseStarted(phase) => Self::Phase { event: "started", phase: *phase, done: None },
-            Told::PhaseEnded(tally) => {
+            Message::PhaseStarted(phase) => Self::Phase { event: "started", phase: *phase, done: None },
+            Message::PhaseEnded(tally) => {
                 let done =
                     Done { records: tally.records, bytes: tally.source_bytes, seconds: tally.took.as_secs_f64() };
                 Self::Phase { event: "ended", phase: tally.phase, done: Some(done) }
             }
-            Told::TenantStarted(tenant) => Self::Tenant { event: "started", tenant, outcome: None },
-            Told::TenantEnded(tenant, outcome) => Self::Tenant { event: "ended", tenant, outcome: Some(outcome) },
+            Message::TenantStarted(tenant) => Self::Tenant { event: "started", tenant, outcome: None },
+            Message::TenantEnded(tenant, outcome) => Self::Tenant { event: "ended", tenant, outcome: Some(outcome) },
             _ => return None,
         })
     }
@@ -138,7 +136,7 @@ pub(super) struct End {
 impl End {
     pub(super) fn of(head: LineHead, current: &Current, ended: &EndedRun, moment: &Moment) -> Self {
         let directory = current.start.as_ref().and_then(|start| start.directory.as_deref());
-        let report = directory.map(|directory| directory.join(REPORT)).filter(|report| report.is_file());
+        let path = directory.map(|directory| directory.join(report::FILE_NAME)).filter(|path| path.is_file());
         Self {
             head,
             type_name: "end",
@@ -146,7 +144,7 @@ impl End {
             exit_code: ended.exit_code,
             seconds: moment.snapshot.elapsed.as_secs_f64(),
             counts: moment.line.outcomes.clone(),
-            report: report.as_deref().map(Path::as_os_str).map(escape_name),
+            report: path.as_deref().map(Path::as_os_str).map(escape_name),
         }
     }
 }

@@ -8,11 +8,11 @@ use super::bar;
 use super::console::{Console, Weight};
 use super::heartbeat::Heartbeat;
 use super::hub::Current;
+use super::message::{EndedRun, Message};
 use super::moment::Moment;
 use super::objects;
 use super::scope::Scope;
 use super::text;
-use super::told::{EndedRun, Told};
 use crate::pipeline::RunStart;
 
 /// Ways to show a run.
@@ -74,19 +74,21 @@ impl View {
     }
 
     /// Shows something that happened.
-    pub(super) fn told(&mut self, told: &Told) {
+    pub(super) fn told(&mut self, told: &Message) {
         match (self.kind, told) {
-            (ViewKind::Events, Told::Event(event)) => drop(self.console.event(event)),
+            (ViewKind::Events, Message::Event(event)) => drop(self.console.event(event)),
             (ViewKind::Events, _) => {}
-            (ViewKind::Progress, Told::Note(text)) => self.console.line(text),
-            (_, Told::Note(text)) => self.console.line(&format!("note: {text}")),
+            (ViewKind::Progress, Message::Note(text)) => self.console.line(text),
+            (_, Message::Note(text)) => self.console.line(&format!("note: {text}")),
             (ViewKind::Progress, told) => {
                 if let Some(object) = objects::Happened::of(told) {
                     self.console.object(Weight::Once, |head| object.with(head));
                 }
             }
-            (ViewKind::Bar | ViewKind::Lines { .. }, Told::PhaseStarted(_)) => self.heartbeat.restart(Instant::now()),
-            (ViewKind::Bar | ViewKind::Lines { .. }, Told::PhaseEnded(tally)) => {
+            (ViewKind::Bar | ViewKind::Lines { .. }, Message::PhaseStarted(_)) => {
+                self.heartbeat.restart(Instant::now())
+            }
+            (ViewKind::Bar | ViewKind::Lines { .. }, Message::PhaseEnded(tally)) => {
                 self.console.draw(Vec::new());
                 self.console.line(&text::ended(tally, &self.scope));
             }

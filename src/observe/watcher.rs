@@ -10,9 +10,9 @@ use hdrhistogram::Histogram;
 use super::console::Console;
 use super::hub::{Current, HubOptions, Seen, Shared};
 use super::live::{BUCKET_SECONDS, Live, StageSummary};
+use super::message::{EndedRun, Message};
 use super::moment::{Follow, Moment, counts};
 use super::process::Process;
-use super::told::{EndedRun, Told};
 use super::view::View;
 use crate::pipeline::{EngineStage, Wait};
 
@@ -53,10 +53,10 @@ impl Watcher {
     }
 
     /// Shows what it hears, until nothing more comes.
-    pub(super) fn watch(&mut self, heard: &Receiver<Told>) {
+    pub(super) fn watch(&mut self, heard: &Receiver<Message>) {
         loop {
             match heard.recv_deadline(self.next_look) {
-                Ok(Told::Finish) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(Message::Finish) | Err(RecvTimeoutError::Disconnected) => break,
                 Ok(told) => self.show(told),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -71,9 +71,9 @@ impl Watcher {
         self.view.finish(self.shared.dropped());
     }
 
-    fn show(&mut self, told: Told) {
+    fn show(&mut self, told: Message) {
         match told {
-            Told::RunStarted(current) => {
+            Message::RunStarted(current) => {
                 self.follow_to(current);
                 self.has_seen_run = true;
                 if let Some(start) = &self.follow.current.start {
@@ -82,17 +82,17 @@ impl Watcher {
                 }
                 self.next_live = Instant::now();
             }
-            Told::RunEnded(current, ended) => {
+            Message::RunEnded(current, ended) => {
                 let moment = self.moment();
                 self.view.run_ended(&current, &ended, &moment);
                 self.publish(&current, &moment, Some(ended));
                 self.follow_to(self.shared.current());
             }
-            Told::Status => {
+            Message::Status => {
                 let moment = self.moment();
                 self.view.status(&moment);
             }
-            Told::PhaseStarted(_) => {
+            Message::PhaseStarted(_) => {
                 self.view.told(&told);
                 self.next_look = Instant::now();
             }

@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::page::{bar, count, eta, page, rate, shown, state, time};
 use super::query::{encoded, value};
 use super::snapshot::Snapshot;
-use crate::observe::found::{Found, FoundState};
+use crate::observe::MigrationState;
+use crate::observe::found::Found;
 
 /// Migrations on a page.
 const ROWS_A_PAGE: usize = 200;
@@ -15,7 +16,7 @@ const TEXT_BYTES_MAX: usize = 200;
 /// What a reader wants to see.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Wanted {
-    state: Option<FoundState>,
+    state: Option<MigrationState>,
     text: String,
     /// 1, 2, 3, …
     page: usize,
@@ -24,7 +25,7 @@ pub struct Wanted {
 impl Wanted {
     /// Reads it from an address. What does not fit is left out.
     pub fn of(query: Option<&str>) -> Self {
-        let state = value(query, "state").and_then(|name| FoundState::ALL.into_iter().find(|s| s.name() == name));
+        let state = value(query, "state").and_then(|name| MigrationState::ALL.into_iter().find(|s| s.name() == name));
         let text = value(query, "q").filter(|text| text.len() <= TEXT_BYTES_MAX).unwrap_or_default();
         let page = value(query, "page").and_then(|page| page.parse().ok()).unwrap_or(1).max(1);
         Self { state, text, page }
@@ -38,7 +39,7 @@ impl Wanted {
     }
 
     fn address(&self, page: usize) -> String {
-        let state = self.state.map_or("", FoundState::name);
+        let state = self.state.map_or("", MigrationState::name);
         format!("/?state={state}&q={}&page={page}", encoded(&self.text))
     }
 }
@@ -86,7 +87,7 @@ fn summary(snapshot: &Snapshot) -> Markup {
     html! {
         p.summary {
             span { span data-total { (snapshot.rows.len()) } " in all" }
-            @for state in FoundState::ALL {
+            @for state in MigrationState::ALL {
                 @let number = states.get(state.name()).copied().unwrap_or(0);
                 span hidden[number == 0] data-state=(state.name()) {
                     ", " a href={ "/?state=" (state.name()) } { span data-number { (number) } " " (state.text()) }
@@ -105,7 +106,7 @@ fn filter(wanted: &Wanted) -> Markup {
             label for="state" { "State" }
             select #state name="state" {
                 option value="" { "any" }
-                @for state in FoundState::ALL {
+                @for state in MigrationState::ALL {
                     option value=(state.name()) selected[wanted.state == Some(state)] { (state.text()) }
                 }
             }

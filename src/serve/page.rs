@@ -6,8 +6,9 @@ use maud::{DOCTYPE, Markup, html};
 
 use crate::migration::escaped;
 use crate::migration::units::count_text;
+use crate::observe::MigrationState;
 use crate::observe::duration_text;
-use crate::observe::found::{Found, FoundState};
+use crate::observe::found::Found;
 
 /// How often a page without script is loaded again, in seconds.
 const RELOAD_SECONDS: u32 = 5;
@@ -59,7 +60,7 @@ pub fn state(found: &Found) -> Markup {
 /// Returns how much of a migration is done; nothing where none is under way and that is not known.
 pub fn bar(found: &Found) -> Markup {
     let ratio = match found.state {
-        FoundState::Published => Some(1.0),
+        MigrationState::Published => Some(1.0),
         _ => found.line().and_then(|line| line.overall_ratio.or(line.ratio)),
     };
     html! {
@@ -68,7 +69,7 @@ pub fn bar(found: &Found) -> Markup {
                 aria-label={ "Progress of " (shown(&found.name)) } {}
             " "
             span data-field="percent" { (format!("{:.1}%", ratio * 100.0)) }
-        } @else if found.state == FoundState::Running {
+        } @else if found.state == MigrationState::Running {
             progress data-field="bar" max="1" aria-label={ "Progress of " (shown(&found.name)) } {}
             " "
             span data-field="percent" {}

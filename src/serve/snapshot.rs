@@ -7,7 +7,8 @@ use axum::body::Bytes;
 use serde::Serialize;
 
 use crate::migration::{escaped_json, now_text};
-use crate::observe::found::{Found, FoundState, Walked, Watcher};
+use crate::observe::MigrationState;
+use crate::observe::found::{Found, Walked, Watcher};
 use crate::observe::metrics::{Format, MetricsPrefix, Scraped, text};
 
 /// All migrations at one moment. Texts that every client gets are made once.
@@ -58,7 +59,7 @@ impl Snapshot {
 
     /// Returns how many there are in each state.
     pub fn states(&self) -> BTreeMap<&'static str, usize> {
-        let mut states: BTreeMap<_, _> = FoundState::ALL.map(|state| (state.name(), 0)).into();
+        let mut states: BTreeMap<_, _> = MigrationState::ALL.map(|state| (state.name(), 0)).into();
         self.rows.iter().for_each(|row| *states.entry(row.found.state.name()).or_default() += 1);
         states
     }
@@ -72,7 +73,7 @@ impl Snapshot {
     /// Returns true if something has changed since the snapshot of a number, or is under way.
     pub fn has_news_since(&self, number: u64) -> bool {
         self.rows.len() != self.rows_before
-            || self.rows.iter().any(|row| row.changed > number || row.found.state == FoundState::Running)
+            || self.rows.iter().any(|row| row.changed > number || row.found.state == MigrationState::Running)
     }
 
     /// Returns what has changed since the snapshot of a number, as events of a stream.
@@ -92,7 +93,7 @@ impl Snapshot {
         }
         let summary = Summary { at: &self.at, migrations: self.rows.len(), states: self.states() };
         let mut text = event("summary", self.number, &summary);
-        for row in self.rows.iter().filter(|row| row.changed > since || row.found.state == FoundState::Running) {
+        for row in self.rows.iter().filter(|row| row.changed > since || row.found.state == MigrationState::Running) {
             text += &event("progress", self.number, &*row.found);
         }
         text.into()

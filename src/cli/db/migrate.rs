@@ -19,7 +19,7 @@ use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::db::Dialect;
 use crate::db::Version;
-use crate::db::runner::{MigrateRequest, Plan, told};
+use crate::db::runner::{MigrateRequest, Plan, announced};
 use crate::migration::Error;
 
 /// `haul db migrate`
@@ -151,8 +151,9 @@ impl MigrateCommand {
         let place = work.place.name();
         let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
-        let end = watch
-            .run(scope(), |control| told(place.to_string(), control, |control| runner.migrate(request, control)))?;
+        let end = watch.run(scope(), |control| {
+            announced(place.to_string(), control, |control| runner.migrate(request, control))
+        })?;
         finish(self.output, &place, "applied", &end)
     }
 }

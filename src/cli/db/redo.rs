@@ -10,7 +10,7 @@ use super::run_summary::finish;
 use super::tenants::{self, FailureArgs, TenantArgs, TenantWork};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::progress::Watch;
-use crate::db::runner::{RollbackRequest, RollbackTo, told};
+use crate::db::runner::{RollbackRequest, RollbackTo, announced};
 
 /// `haul db redo`
 #[derive(Args)]
@@ -58,7 +58,8 @@ impl RedoCommand {
         let place = work.place.name();
         let watch = Watch::start(self.output)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
-        let end = watch.run(scope(), |control| told(place.to_string(), control, |control| runner.redo(control)))?;
+        let end =
+            watch.run(scope(), |control| announced(place.to_string(), control, |control| runner.redo(control)))?;
         finish(self.output, &place, "done", &end)
     }
 }

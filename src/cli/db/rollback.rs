@@ -12,7 +12,7 @@ use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
 use crate::db::Version;
-use crate::db::runner::{RollbackRequest, RollbackTo, told};
+use crate::db::runner::{RollbackRequest, RollbackTo, announced};
 use crate::db::state::AppliedRow;
 
 /// `haul db rollback`
@@ -87,8 +87,9 @@ impl RollbackCommand {
         }
         let watch = Watch::start(self.output)?.with_metrics(&self.metrics)?;
         let mut runner = work.runner_with(&self.limits, self.backup.policy())?;
-        let end = watch
-            .run(scope(), |control| told(place.to_string(), control, |control| runner.rollback(&request, control)))?;
+        let end = watch.run(scope(), |control| {
+            announced(place.to_string(), control, |control| runner.rollback(&request, control))
+        })?;
         let code = finish(self.output, &place, "rolled back", &end)?;
         let forgotten = end.details.iter().filter(|detail| detail.status == "forgotten").count();
         if forgotten > 0 {

@@ -6,6 +6,7 @@
 //! statement, and the log records each one before it runs. A section with batches runs page by page, each in a
 //! transaction that also moves a cursor.
 
+mod announced;
 mod backup;
 mod backup_history;
 mod chain;
@@ -25,7 +26,6 @@ mod session;
 mod single_transaction;
 mod squashed;
 mod takeover;
-mod told;
 mod unlock;
 
 use std::any::Any;
@@ -33,6 +33,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use announced::announced;
 pub use backup_history::{BackupState, KnownBackup, known_backups};
 pub use file_state::{DestructiveStatement, FileState};
 pub use ledger_admin::{Repaired, Resolution, Unresolved};
@@ -45,7 +46,6 @@ pub use run_summary::{PagesDone, RunSummary};
 pub use seed::Again;
 pub use squashed::SquashedMigration;
 pub use takeover::Takeover;
-pub use told::told;
 pub use unlock::{require_own_run, unlock};
 
 use super::backup::BackupPolicy;

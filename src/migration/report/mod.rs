@@ -16,6 +16,8 @@ use super::{Error, Findings, OutcomeCounts, Severity};
 use crate::durable::{Attributes, Disk, DiskFile, read_file, replace_file_with, temporary_name};
 use crate::pipeline::Counted;
 
+/// Name of the report in the run directory.
+pub const FILE_NAME: &str = "report.json";
 /// Version of the report's JSON.
 pub const REPORT_VERSION: u32 = 2;
 const REPORT_READ_BYTES_MAX: u64 = 16 << 20;

@@ -8,7 +8,7 @@ use super::entries::check_entries;
 use crate::durable::{
     Claim, ClaimText, Disk, DiskError, Link, LockGuard, LockReach, create_directory_durable, lock_holder, parent_of,
 };
-use crate::migration::{Error, checkpoint, journal};
+use crate::migration::{Error, checkpoint, journal, report};
 
 /// The name of the lock in a directory in which files are replaced. It exists while it is held, and after a crash.
 pub const DIRECTORY_LOCK: &str = ".haul.lock";
@@ -147,7 +147,7 @@ impl RunDirectory {
 
     /// The report of the last run.
     pub fn report_path(&self) -> PathBuf {
-        self.path.join("report.json")
+        self.path.join(report::FILE_NAME)
     }
 
     /// What a run that is under way shows other processes. One that was killed leaves it.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Found, FoundState, ReportHead, id_of, live_file, report_head};
+use super::{Found, ReportHead, id_of, live_file, report_head};
 use crate::durable::{RealDisk, read_file};
 use crate::migration::{JournalEntry, RunDirectory, RunHead, Stage, checkpoint, clock, journal};
+use crate::observe::MigrationState;
 use crate::observe::live::Live;
-use crate::observe::metrics::{MetricsState, RunMetrics};
+use crate::observe::metrics::RunMetrics;
 
 /// The longest checkpoint that is read. They are this long at most.
 const CHECKPOINT_BYTES_MAX: u64 = checkpoint::PAYLOAD_BYTES_MAX + 4096;
@@ -32,7 +33,7 @@ fn read_at(path: &Path, now: Timestamp) -> Found {
     // First, because what is read behind a free lock is the end of a run.
     let lock_holder = RunDirectory::new(path).lock_holder();
     let evidence = Evidence::gather(path, lock_holder.is_some());
-    let state = if lock_holder.is_some() { FoundState::Running } else { evidence.state() };
+    let state = if lock_holder.is_some() { MigrationState::Running } else { evidence.state() };
     let last_success = |entry: &&JournalEntry| is_stage(entry, Stage::Published);
     let entries = &evidence.entries;
     let at = |entry: &JournalEntry| entry.at.clone();
@@ -64,21 +65,21 @@ fn metrics_of(found: &Found) -> RunMetrics {
     let time = |at: &Option<String>| Some(at.as_ref()?.parse::<Timestamp>().ok()?.as_millisecond() as f64 / 1000.0);
     let of_report = found.metrics.as_ref();
     let known = match &found.progress {
-        Some(live) => RunMetrics::of_live(live, MetricsState::Running),
+        Some(live) => RunMetrics::of_live(live, MigrationState::Running),
         None if found.report.as_ref().map(|report| &report.run_id) == found.run.as_ref() => of_report.clone(),
         None => RunMetrics::default(),
     };
-    let is_over = found.state != FoundState::Running;
+    let is_over = found.state != MigrationState::Running;
     RunMetrics {
         kind: found.kind.clone(),
         migration: found.name.clone(),
         id: found.id.clone(),
         run_id: found.run.clone().unwrap_or_default(),
-        state: found.state.metrics(),
+        state: (found.state != MigrationState::Unreadable).then_some(found.state),
         started_at: known.started_at.or_else(|| time(&found.started_at)),
         heartbeat_at: known.heartbeat_at.or_else(|| time(&found.changed_at)),
         // A run that was killed ended at a time that nobody knows.
-        finished_at: known.finished_at.filter(|_| is_over && found.state != FoundState::Killed),
+        finished_at: known.finished_at.filter(|_| is_over && found.state != MigrationState::Killed),
         last_success_at: time(&found.last_success_at),
         ..known
     }
@@ -114,22 +115,22 @@ impl Evidence {
     }
 
     /// Returns how a run ended whose lock is free.
-    fn state(&self) -> FoundState {
+    fn state(&self) -> MigrationState {
         let last = self.last_of_run();
         match &self.head {
-            None if !self.problems.is_empty() => FoundState::Unreadable,
-            Some((_, head)) if head.stage == Stage::Published => FoundState::Published,
-            Some((_, head)) if head.stage == Stage::RolledBack => FoundState::RolledBack,
+            None if !self.problems.is_empty() => MigrationState::Unreadable,
+            Some((_, head)) if head.stage == Stage::Published => MigrationState::Published,
+            Some((_, head)) if head.stage == Stage::RolledBack => MigrationState::RolledBack,
             head => match last.map(|entry| &*entry.event) {
-                Some("stopped") => FoundState::Stopped,
-                Some("failed") => FoundState::Failed,
-                Some("paused") => FoundState::Finished,
-                Some("rolled-back") => FoundState::RolledBack,
+                Some("stopped") => MigrationState::Stopped,
+                Some("failed") => MigrationState::Failed,
+                Some("paused") => MigrationState::Finished,
+                Some("rolled-back") => MigrationState::RolledBack,
                 // A run that was not to be published has ended when its report says so.
-                _ if self.report_names(head.as_ref().map(|(_, head)| head)) => FoundState::Finished,
+                _ if self.report_names(head.as_ref().map(|(_, head)| head)) => MigrationState::Finished,
                 // Nothing is under way, as after a clean-up.
-                _ if head.is_none() => FoundState::Finished,
-                _ => FoundState::Killed,
+                _ if head.is_none() => MigrationState::Finished,
+                _ => MigrationState::Killed,
             },
         }
     }
@@ -161,8 +162,8 @@ impl Evidence {
     }
 
     /// Returns what is wrong: with the state, or why the run failed.
-    fn problem(&self, state: FoundState) -> Option<String> {
-        let failure = self.last_of_run().filter(|entry| state == FoundState::Failed && entry.event == "failed");
+    fn problem(&self, state: MigrationState) -> Option<String> {
+        let failure = self.last_of_run().filter(|entry| state == MigrationState::Failed && entry.event == "failed");
         let error = failure.and_then(|entry| entry.detail.get("error")).and_then(|error| error.as_str());
         let all: Vec<_> = error.map(str::to_owned).into_iter().chain(self.problems.iter().cloned()).collect();
         (!all.is_empty()).then(|| all.join("; "))

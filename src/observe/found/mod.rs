@@ -20,86 +20,13 @@ pub use walk::{Walked, walk};
 pub use watcher::Watcher;
 
 use super::live::Live;
-use super::metrics::{MetricsState, RunMetrics};
+use super::metrics::RunMetrics;
 use super::progress_line::ProgressLine;
+use super::state::MigrationState;
 use crate::migration::Stage;
 
 /// Digits of an id.
 pub const ID_DIGITS: usize = 16;
-
-/// What a migration does, or how it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FoundState {
-    /// A process holds its lock.
-    Running,
-    /// It was asked to stop; the same command continues it.
-    Stopped,
-    /// Its process ended without a word; the same command continues it.
-    Killed,
-    /// It ended with an error.
-    Failed,
-    /// It ended where it was to end, which is not the publication.
-    Finished,
-    /// Its target is live.
-    Published,
-    /// Its source is live again.
-    RolledBack,
-    /// Its state is damaged, or a newer haul has written it.
-    Unreadable,
-}
-
-impl FoundState {
-    /// All of them, those first that somebody should look at.
-    pub const ALL: [Self; 8] = [
-        Self::Running,
-        Self::Unreadable,
-        Self::Killed,
-        Self::Failed,
-        Self::Stopped,
-        Self::Finished,
-        Self::Published,
-        Self::RolledBack,
-    ];
-
-    /// Returns its name in documents and addresses.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-            Self::Killed => "killed",
-            Self::Failed => "failed",
-            Self::Finished => "finished",
-            Self::Published => "published",
-            Self::RolledBack => "rolled_back",
-            Self::Unreadable => "unreadable",
-        }
-    }
-
-    /// Returns the state that metrics show; none where it is not known.
-    pub fn metrics(self) -> Option<MetricsState> {
-        match self {
-            Self::Running => Some(MetricsState::Running),
-            Self::Stopped => Some(MetricsState::Stopped),
-            Self::Killed => Some(MetricsState::Killed),
-            Self::Failed => Some(MetricsState::Failed),
-            Self::Finished => Some(MetricsState::Finished),
-            Self::Published => Some(MetricsState::Published),
-            Self::RolledBack => Some(MetricsState::RolledBack),
-            Self::Unreadable => None,
-        }
-    }
-
-    /// Returns what people read.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::Killed => "killed, resumable",
-            Self::Stopped => "stopped, resumable",
-            Self::RolledBack => "rolled back",
-            other => other.name(),
-        }
-    }
-}
 
 /// A migration that was found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -114,7 +41,7 @@ pub struct Found {
     /// Which store: `space`, `cas`, `manifest`, `upgrade`; empty if nothing tells.
     pub kind: String,
     /// What it does, or how it ended.
-    pub state: FoundState,
+    pub state: MigrationState,
     /// How far it has come, as the checkpoint says.
     pub stage: Option<Stage>,
     /// What is wrong with its state, and the last error of a run that failed.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Found, FoundState, Walked, read, walk};
+use super::{Found, Walked, read, walk};
+use crate::observe::MigrationState;
 
 /// The shortest time between two walks.
 const WALK_INTERVAL: Duration = Duration::from_secs(2);
@@ -68,7 +69,7 @@ fn look_at(path: &Path, earlier: Option<Known>) -> Option<Known> {
     let changed = path.symlink_metadata().ok().map(|found| (found.mtime(), found.mtime_nsec(), found.ino()));
     changed?;
     match earlier {
-        Some(earlier) if earlier.changed == changed && earlier.found.state != FoundState::Running => Some(earlier),
+        Some(earlier) if earlier.changed == changed && earlier.found.state != MigrationState::Running => Some(earlier),
         earlier => {
             let found = read(path);
             let same = earlier.filter(|earlier| *earlier.found == found);

@@ -7,6 +7,8 @@
 mod current;
 mod shared;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::Builder;
@@ -19,7 +21,7 @@ pub(super) use self::current::Current;
 pub(super) use self::shared::Shared;
 pub use self::shared::{HubOptions, Latest, Seen, Subject};
 use super::console::{Console, Watched};
-use super::told::Told;
+use super::message::Message;
 use super::view::ViewKind;
 use super::watcher::Watcher;
 use crate::pipeline::{Event, Observer};
@@ -27,7 +29,7 @@ use crate::pipeline::{Event, Observer};
 /// Name of the thread that shows the run.
 const NAME: &str = "haul-watch";
 /// What waits to be shown, at most.
-const TOLD_MAX: usize = 1024;
+const MESSAGES_MAX: usize = 1024;
 /// How long the end of the work waits for what is not shown yet.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -49,7 +51,7 @@ pub fn say_status(console: &Console) {
     let hub = AT_WORK.lock().last().cloned();
     match hub {
         // The queue is full only if many have asked before.
-        Some(shared) => drop(shared.told.try_send(Told::Status)),
+        Some(shared) => drop(shared.told.try_send(Message::Status)),
         None => console.line("nothing is running"),
     }
 }
@@ -57,13 +59,14 @@ pub fn say_status(console: &Console) {
 impl Hub {
     /// Begins to watch.
     pub fn start(console: Console, options: HubOptions) -> Self {
-        let (told, heard) = bounded(TOLD_MAX);
+        let (told, heard) = bounded(MESSAGES_MAX);
         let takes_all = options.view == ViewKind::Events;
         let shared = Arc::new(Shared {
             current: RwLock::new(Arc::new(Current::new(None))),
             told,
             dropped: AtomicU64::new(0),
             takes_all,
+            directories: Mutex::default(),
         });
         let (done, shown) = bounded(1);
         let mut watcher = Watcher::new(shared.clone(), console.clone(), options);
@@ -76,13 +79,20 @@ impl Hub {
         let watched = Some(console.watched());
         Self { shared, console, shown, watched }
     }
+
+    /// Ends the watch, and returns the directories of the runs that it has seen.
+    pub fn end(self) -> BTreeSet<PathBuf> {
+        let shared = self.shared.clone();
+        drop(self);
+        std::mem::take(&mut *shared.directories.lock())
+    }
 }
 
 impl Drop for Hub {
     fn drop(&mut self) {
         AT_WORK.lock().retain(|shared| !Arc::ptr_eq(shared, &self.shared));
         // The thread takes no time over anything, so there is room soon. It is left behind if it hangs on a disk.
-        if self.shared.told.send_timeout(Told::Finish, END_PATIENCE).is_ok() {
+        if self.shared.told.send_timeout(Message::Finish, END_PATIENCE).is_ok() {
             let _ = self.shown.recv_timeout(END_PATIENCE);
         }
         self.shared.current().end_live_file();

@@ -1,5 +1,6 @@
 //! What the observer, the thread that shows the run, and others that show it share.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,8 +12,8 @@ use parking_lot::{Mutex, RwLock};
 use super::current::Current;
 use crate::migration::now_text;
 use crate::observe::live::Live;
+use crate::observe::message::{EndedRun, Message};
 use crate::observe::scope::Scope;
-use crate::observe::told::{EndedRun, Told};
 use crate::observe::view::ViewKind;
 use crate::pipeline::{Event, Observer, StopToken};
 
@@ -60,9 +61,11 @@ pub struct Subject {
 #[derive(Debug)]
 pub(in crate::observe) struct Shared {
     pub(super) current: RwLock<Arc<Current>>,
-    pub(super) told: Sender<Told>,
+    pub(super) told: Sender<Message>,
     pub(super) dropped: AtomicU64,
     pub(super) takes_all: bool,
+    /// The directories of all runs.
+    pub(super) directories: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Shared {
@@ -78,37 +81,38 @@ impl Shared {
     pub(super) fn observe(&self, event: &Event) {
         let told = match event {
             Event::RunStarted(start) => {
+                self.directories.lock().extend(start.directory.clone());
                 let current = Arc::new(Current::new(Some((**start).clone())));
                 *self.current.write() = current.clone();
-                Some(Told::RunStarted(current))
+                Some(Message::RunStarted(current))
             }
             Event::RunEnded { outcome, exit_code } => {
                 // What comes after it is no part of the run.
                 let current = std::mem::replace(&mut *self.current.write(), Arc::new(Current::new(None)));
                 current.end_live_file();
                 let ended = EndedRun { outcome: outcome.clone(), exit_code: *exit_code, at: now_text() };
-                Some(Told::RunEnded(current, ended))
+                Some(Message::RunEnded(current, ended))
             }
             Event::PhaseEnded { phase } => {
                 let current = self.current.read();
                 let now = current.tally.snapshot().phase.filter(|now| now.tally.phase == *phase);
                 current.tally.observe(event);
-                now.map(|now| Told::PhaseEnded(now.tally))
+                now.map(|now| Message::PhaseEnded(now.tally))
             }
             _ => {
                 self.current.read().tally.observe(event);
-                Told::of(event)
+                Message::of(event)
             }
         };
         if self.takes_all {
-            self.tell(Told::Event(Box::new(event.clone())));
+            self.tell(Message::Event(Box::new(event.clone())));
         }
         if let Some(told) = told {
             self.tell(told);
         }
     }
 
-    fn tell(&self, told: Told) {
+    fn tell(&self, told: Message) {
         if let Err(TrySendError::Full(_)) = self.told.try_send(told) {
             self.dropped.fetch_add(1, Relaxed);
         }

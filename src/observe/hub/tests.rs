@@ -133,7 +133,7 @@ fn objects_are_numbered_and_one_line_each() {
         watch_all(hub);
         hub.observe(&Event::TenantStarted { tenant: "a".into() });
         hub.observe(&Event::TenantEnded { tenant: "a".into(), outcome: "done" });
-        hub.shared.told.send(Told::Status).unwrap();
+        hub.shared.told.send(Message::Status).unwrap();
     });
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().enumerate().all(|(at, line)| line["seq"] == at && line["v"] == 1), "{text}");
@@ -161,7 +161,7 @@ fn objects_are_as_their_schema_says() {
         hub.observe(&Event::PhaseStarted { phase: Phase::Verify, records_expected: None, bytes_expected: Some(5) });
         hub.observe(&Event::TenantStarted { tenant: "a".into() });
         hub.observe(&Event::TenantEnded { tenant: "a".into(), outcome: "done" });
-        hub.shared.told.send(Told::Status).unwrap();
+        hub.shared.told.send(Message::Status).unwrap();
         hub.console.error("failed", Some("retry"));
         hub.console.error("failed", None);
     });
@@ -197,11 +197,11 @@ fn a_console_that_is_stuck_holds_up_neither_the_run_nor_its_end() {
         let (console, _leave) = stuck();
         let hub = Hub::start(console, options(view));
         // Far more than all queues hold together. It ends, so nothing waits.
-        for _ in 0..20 * TOLD_MAX {
+        for _ in 0..20 * MESSAGES_MAX {
             hub.observe(&Event::Note { text: "x".into() });
             hub.observe(&Event::BatchWritten { records: 1, source_bytes: 1, budget_in_use_bytes: 1 });
         }
-        assert_eq!(hub.shared.current().tally.snapshot().records, 20 * TOLD_MAX as u64);
+        assert_eq!(hub.shared.current().tally.snapshot().records, 20 * MESSAGES_MAX as u64);
     }
 }
 
@@ -209,7 +209,7 @@ fn a_console_that_is_stuck_holds_up_neither_the_run_nor_its_end() {
 fn what_comes_faster_than_it_is_shown_is_counted() {
     let (told, _heard) = bounded(2);
     let current = RwLock::new(Arc::new(Current::new(None)));
-    let shared = Shared { current, told, dropped: AtomicU64::new(0), takes_all: false };
+    let shared = Shared { current, told, dropped: AtomicU64::new(0), takes_all: false, directories: Mutex::default() };
     (0..5).for_each(|_| shared.observe(&Event::Note { text: "x".into() }));
     assert_eq!(shared.dropped(), 3);
 }
@@ -289,7 +289,7 @@ fn a_status_is_one_line() {
     let text = shown(ViewKind::Notes, Shape::Text, |hub| {
         hub.observe(&Event::RunStarted(Box::new(start())));
         hub.observe(&Event::PhaseStarted { phase: Phase::Run, records_expected: Some(9), bytes_expected: None });
-        hub.shared.told.send(Told::Status).unwrap();
+        hub.shared.told.send(Message::Status).unwrap();
     });
     assert_eq!(text, "run      0.0%  0 of 9 nodes\n");
 }

@@ -1,7 +1,8 @@
 //! Which metrics there are. `docs/metrics.md` has the same list, and a test compares them.
 
-use super::run::{MetricsState, RunMetrics};
+use super::run::RunMetrics;
 use super::samples::{Sample, Samples, Value, number, numbers, times, whole, wholes};
+use crate::observe::MigrationState;
 
 /// What values of a family are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +205,7 @@ fn info(run: &RunMetrics) -> Samples {
 
 fn state(run: &RunMetrics) -> Samples {
     let Some(now) = run.state else { return Samples::new() };
-    wholes(MetricsState::ALL.map(|state| (state.name(), u64::from(state == now))))
+    wholes(MigrationState::IN_METRICS.map(|state| (state.name(), u64::from(state == now))))
 }
 
 fn phase(run: &RunMetrics) -> Samples {

@@ -20,7 +20,7 @@ pub use file::{FILE_INTERVAL, MetricsFile};
 pub use history::last_success;
 pub use prefix::{DEFAULT_PREFIX, MetricsPrefix};
 pub use recorder::Recorder;
-pub use run::{MetricsState, RunMetrics, Scraped};
+pub use run::{RunMetrics, Scraped};
 
 #[cfg(test)]
 mod tests;

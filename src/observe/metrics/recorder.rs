@@ -7,14 +7,15 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::history::last_success;
-use super::run::{MetricsState, RunMetrics, Scraped, seconds};
+use super::run::{RunMetrics, Scraped, seconds};
 use crate::durable::{Disk, read_file};
+use crate::migration::report;
+use crate::observe::MigrationState;
 use crate::observe::{Latest, Seen};
 
 /// Runs that ended and are still shown. A command that goes through more of them shows the last.
 const ENDED_MAX: usize = 1000;
 
-const REPORT_NAME: &str = "report.json";
 /// A report with more findings than fit into this is not read.
 const REPORT_READ_BYTES_MAX: u64 = 16 << 20;
 
@@ -78,13 +79,13 @@ impl Recorder {
             let before = latest.directory.as_deref().and_then(|directory| last_success(&*self.disk, directory));
             seen.now = Some((run_id.clone(), before));
         }
-        let run = RunMetrics::of_live(&latest.live, MetricsState::Running);
+        let run = RunMetrics::of_live(&latest.live, MigrationState::Running);
         let run = RunMetrics { last_success_at: seen.now.as_ref().and_then(|(_, before)| *before), ..run };
         match &latest.ended {
             None => run,
             Some(ended) => {
                 let at = ended.at.parse().ok();
-                let state = MetricsState::of_outcome(&ended.outcome);
+                let state = MigrationState::of_outcome(&ended.outcome);
                 let run =
                     RunMetrics { heartbeat_at: seconds(&ended.at), ..self.as_reported(latest, &ended.outcome, run) };
                 match at {
@@ -97,7 +98,8 @@ impl Recorder {
 
     /// Returns the run with the counts of its report, if it has one: some of them are known at its end only.
     fn as_reported(&self, latest: &Seen, outcome: &str, run: RunMetrics) -> RunMetrics {
-        let read = |directory: &Path| read_file(&*self.disk, &directory.join(REPORT_NAME), REPORT_READ_BYTES_MAX).ok();
+        let read =
+            |directory: &Path| read_file(&*self.disk, &directory.join(report::FILE_NAME), REPORT_READ_BYTES_MAX).ok();
         let bytes = latest.directory.as_deref().and_then(read);
         let report = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
         match report.filter(|report| report["run_id"] == *run.run_id && report["outcome"] == outcome) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::run::{MetricsState, RunMetrics, seconds, store_name};
+use super::run::{RunMetrics, seconds, store_name};
+use crate::observe::MigrationState;
 use crate::pipeline::ForecastFigures;
 
 impl RunMetrics {
@@ -13,7 +14,7 @@ impl RunMetrics {
     pub fn of_report(report: &Value) -> Self {
         let text = |name: &str| report.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let kind = text("noun");
-        let state = MetricsState::of_outcome(&text("outcome"));
+        let state = MigrationState::of_outcome(&text("outcome"));
         let last = report.get("attempts").and_then(Value::as_array).and_then(|attempts| attempts.last());
         let time = |name: &str| last.and_then(|attempt| attempt.get(name)?.as_str()).and_then(seconds);
         let finished_at = time("ended_at");
@@ -83,7 +84,7 @@ mod tests {
         }));
         assert_eq!(
             (run.migration.as_str(), run.state, run.progress_ratio),
-            ("s", Some(MetricsState::Published), Some(1.0))
+            ("s", Some(MigrationState::Published), Some(1.0))
         );
         assert_eq!((run.records["migrated"], run.records_expected, run.source_bytes), (4, Some(5), Some(70)));
         assert_eq!((run.target_bytes["all"], run.duration_seconds, run.findings["refused"]), (60, Some(1.5), 1));

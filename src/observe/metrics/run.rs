@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::observe::MigrationState;
 use crate::observe::live::{Live, StageSummary};
 use crate::pipeline::ForecastFigures;
 
@@ -13,61 +14,6 @@ use crate::pipeline::ForecastFigures;
 pub struct Scraped {
     /// The runs. Their order does not matter.
     pub runs: Vec<RunMetrics>,
-}
-
-/// What a run does, or how it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum MetricsState {
-    /// A process works on it.
-    Running,
-    /// It was asked to stop and continues when the command is run again.
-    Stopped,
-    /// Its process is gone without a word.
-    Killed,
-    /// It ended with an error.
-    Failed,
-    /// It is the live store.
-    Published,
-    /// It ended where it was to end, which is not the publication.
-    Finished,
-    /// The source is the live store again.
-    RolledBack,
-}
-
-impl MetricsState {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Running, Self::Stopped, Self::Killed, Self::Failed, Self::Published, Self::Finished, Self::RolledBack];
-
-    /// Returns the value of the label `state`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-            Self::Killed => "killed",
-            Self::Failed => "failed",
-            Self::Published => "published",
-            Self::Finished => "finished",
-            Self::RolledBack => "rolled_back",
-        }
-    }
-
-    /// Returns the state of a run that ended, from the outcome that its last event and its report name.
-    pub fn of_outcome(outcome: &str) -> Self {
-        match outcome {
-            "stopped" => Self::Stopped,
-            "failed" => Self::Failed,
-            "killed" => Self::Killed,
-            "published" => Self::Published,
-            "rolled-back" | "rolled back" | "rolled_back" => Self::RolledBack,
-            _ => Self::Finished,
-        }
-    }
-
-    /// Returns true if the run reached its goal.
-    pub fn is_success(self) -> bool {
-        matches!(self, Self::Published | Self::Finished)
-    }
 }
 
 /// What is known of a run. What is not known is `None` or empty, and no metric shows it.
@@ -84,7 +30,7 @@ pub struct RunMetrics {
     /// Version of the haul that has written the state.
     pub version: String,
     /// What it does, or how it ended.
-    pub state: Option<MetricsState>,
+    pub state: Option<MigrationState>,
     /// Share of the whole run that is done, 0 to 1.
     pub progress_ratio: Option<f64>,
     /// The phase under way, with the share of it that is done.
@@ -133,7 +79,7 @@ pub struct RunMetrics {
 
 impl RunMetrics {
     /// Returns what the live state of a run says. Whether the run is still there, the caller knows.
-    pub fn of_live(live: &Live, state: MetricsState) -> Self {
+    pub fn of_live(live: &Live, state: MigrationState) -> Self {
         let line = &live.line;
         let (started_at, heartbeat_at) = (seconds(&live.started_at), seconds(&line.head.at));
         Self {
@@ -171,7 +117,7 @@ impl RunMetrics {
 
     /// Returns the same run after its end: nothing is under way any more.
     #[must_use]
-    pub fn ended(self, state: MetricsState, at: Timestamp) -> Self {
+    pub fn ended(self, state: MigrationState, at: Timestamp) -> Self {
         let at = seconds_of(at);
         let reached = state.is_success();
         Self {
@@ -190,7 +136,7 @@ impl RunMetrics {
 
     /// Returns how many batches lie before each stage: those that the stage before it is through with and it is not.
     pub fn queues(&self) -> Vec<(&'static str, u64)> {
-        let is_under_way = self.state == Some(MetricsState::Running);
+        let is_under_way = self.state == Some(MigrationState::Running);
         let done = |stage| self.stages.get(stage).map(|summary: &StageSummary| summary.count);
         let between = |first, second: &'static str| {
             let waiting = done(first)?.checked_sub(done(second).unwrap_or(0))?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::samples::Value;
 use super::*;
+use crate::observe::MigrationState;
 use crate::observe::live::{BUCKET_SECONDS, Live, StageSummary};
 use crate::observe::progress_line::{
     Amount, BudgetNow, CheckpointNow, Eta, LineHead, ProgressLine, Rate, RunningState, Total,
@@ -71,7 +72,7 @@ fn classic(runs: Vec<RunMetrics>) -> String {
 }
 
 fn running(kind: &str, target: &str) -> RunMetrics {
-    RunMetrics::of_live(&live(kind, target), MetricsState::Running)
+    RunMetrics::of_live(&live(kind, target), MigrationState::Running)
 }
 
 /// Everything but the comments.
@@ -116,7 +117,7 @@ fn a_run_of_which_everything_is_known_has_every_family() {
 fn what_is_not_known_is_left_out() {
     let text = classic(vec![RunMetrics { kind: "db".into(), migration: "x".into(), ..RunMetrics::default() }]);
     assert_eq!(names_in(&text), ["haul_build_info".to_owned()].into());
-    let ended = running("cas", "/v2").ended(MetricsState::Published, Timestamp::UNIX_EPOCH);
+    let ended = running("cas", "/v2").ended(MigrationState::Published, Timestamp::UNIX_EPOCH);
     let text = classic(vec![ended]);
     let known = names_in(&text);
     for gone in ["eta_seconds", "phase_progress_ratio", "queue_batches", "duration_seconds"] {
@@ -209,7 +210,7 @@ fn batches_wait_between_two_stages_of_a_run() {
     assert_eq!(run.queues(), [("convert", 5), ("write", 2)]);
     run.phase = Some(("verify".into(), None));
     assert_eq!(run.queues(), [("convert", 5)]);
-    run.state = Some(MetricsState::Killed);
+    run.state = Some(MigrationState::Killed);
     assert_eq!(run.queues(), []);
 }
 
@@ -217,9 +218,9 @@ fn batches_wait_between_two_stages_of_a_run() {
 fn a_clock_that_was_set_back_gives_no_duration() {
     let mut at = live("cas", "/v2");
     at.line.head.at = "2020-01-01T00:00:00Z".into();
-    assert_eq!(RunMetrics::of_live(&at, MetricsState::Running).duration_seconds, None);
+    assert_eq!(RunMetrics::of_live(&at, MigrationState::Running).duration_seconds, None);
     at.line.head.at = "no time".into();
-    assert_eq!(RunMetrics::of_live(&at, MetricsState::Running).heartbeat_at, None);
+    assert_eq!(RunMetrics::of_live(&at, MigrationState::Running).heartbeat_at, None);
 }
 
 #[test]

@@ -13,13 +13,11 @@ use serde::de::IgnoredAny;
 use document::Document;
 
 use crate::durable::{Attributes, Disk, DiskError, DiskFile, RealDisk, VolatileFile, replace_shared_file};
-use crate::migration::Error;
 use crate::migration::report::parts::Grade;
+use crate::migration::{Error, report};
 
 /// Name of the page next to the report.
 pub const FILE_NAME: &str = "report.html";
-/// Name of the report in the directory of a run.
-const REPORT: &str = "report.json";
 const STYLE: &str = include_str!("style.css");
 
 /// Returns the page of a report of any version. Its memory does not grow with the number of findings.
@@ -129,13 +127,14 @@ pub fn write_page(disk: &dyn Disk, report: &Path, page_path: &Path) -> Result<()
 /// Writes the page next to the report in the directory of a run, where there is a report. It is not synced: it can be made
 /// again at any time.
 pub fn write_next_to_report(directory: &Path) -> Result<(), Error> {
-    let report = directory.join(REPORT);
-    if !report.is_file() {
+    let report_path = directory.join(report::FILE_NAME);
+    if !report_path.is_file() {
         return Ok(());
     }
-    let page = parsed(&RealDisk, &report, |report| page(report))?;
+    let page = parsed(&RealDisk, &report_path, |report| page(report))?;
     let path = directory.join(FILE_NAME);
-    let written = VolatileFile::new(directory, FILE_NAME, REPORT).and_then(|file| file.replace(page.as_bytes()));
+    let written =
+        VolatileFile::new(directory, FILE_NAME, report::FILE_NAME).and_then(|file| file.replace(page.as_bytes()));
     written.map_err(|source| DiskError::new("write", &path, source).into())
 }
 

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use haul::observe::metrics::{DEFAULT_PREFIX, Format, MetricsState, RunMetrics, Scraped, text};
+use haul::observe::MigrationState;
+use haul::observe::metrics::{DEFAULT_PREFIX, Format, RunMetrics, Scraped, text};
 
 use super::documents::{documents, expressions};
 use super::scrape::Served;
@@ -54,7 +55,7 @@ fn promtool_has_nothing_to_say_of_hostile_names() {
         migration: name.into(),
         id: id.into(),
         run_id: name.into(),
-        state: Some(MetricsState::Killed),
+        state: Some(MigrationState::Killed),
         records: [(name.to_owned(), 3), ("migrated".to_owned(), 4)].into(),
         checkpoints: Some(1),
         ..RunMetrics::default()

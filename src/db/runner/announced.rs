@@ -27,7 +27,7 @@ impl RunSummary {
 }
 
 /// Does the work of a run on the database `place`, which is named without its password.
-pub fn told(
+pub fn announced(
     place: String,
     control: &Control<'_>,
     work: impl FnOnce(&Control<'_>) -> Result<RunSummary, Error>,
@@ -57,9 +57,9 @@ mod tests {
     use crate::pipeline::{Observer, StopToken};
 
     #[derive(Default)]
-    struct Told(Mutex<Vec<String>>);
+    struct Heard(Mutex<Vec<String>>);
 
-    impl Observer for Told {
+    impl Observer for Heard {
         fn observe(&self, event: &Event) {
             let line = match event {
                 Event::RunStarted(start) => format!("{} {} {}", start.kind, start.target, start.run_id.len()),
@@ -71,9 +71,9 @@ mod tests {
     }
 
     fn lines(result: Result<RunSummary, Error>) -> Vec<String> {
-        let (stop, observer) = (StopToken::new(), Told::default());
+        let (stop, observer) = (StopToken::new(), Heard::default());
         let control = Control { stop: &stop, observer: &observer };
-        let _ = told("app.db".into(), &control, |_| result);
+        let _ = announced("app.db".into(), &control, |_| result);
         observer.0.into_inner()
     }
 

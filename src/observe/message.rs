@@ -19,7 +19,7 @@ pub struct EndedRun {
 
 /// Something to show.
 #[derive(Debug)]
-pub(super) enum Told {
+pub(super) enum Message {
     RunStarted(Arc<Current>),
     RunEnded(Arc<Current>, EndedRun),
     PhaseStarted(Phase),
@@ -35,7 +35,7 @@ pub(super) enum Told {
     Finish,
 }
 
-impl Told {
+impl Message {
     /// Returns what is shown of an event besides numbers.
     pub(super) fn of(event: &Event) -> Option<Self> {
         match event {
