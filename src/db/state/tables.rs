@@ -222,6 +222,8 @@ impl Tables {
         match (ledger, log) {
             // A first run that was killed between the two leaves an empty ledger.
             (true, false) if is_empty(database, &self.ledger)? => Ok(false),
+            // Rows come after the log, which another first run may have created since it was looked for.
+            (true, false) if check_columns(database, &self.log, &LOG_COLUMNS)? => Ok(true),
             (true, false) => Err(self.lost_log()),
             (false, true) => self.exist_by_now(database),
             (false, false) if self.have(database, OnDemand::Schemas)? => self.exist_by_now(database),
@@ -373,6 +375,9 @@ mod tests {
     struct Growing {
         looks_before: usize,
         tables: Vec<(&'static str, Vec<String>)>,
+        /// Looks at the log alone before it is there.
+        log_looks_before: usize,
+        rows: Vec<Vec<Value>>,
     }
 
     impl ReadDatabase for Growing {
@@ -385,10 +390,14 @@ mod tests {
         }
 
         fn query(&mut self, _sql: &str, _parameters: &[Value]) -> Result<Vec<Vec<Value>>, EngineError> {
-            Ok(Vec::new())
+            Ok(self.rows.clone())
         }
 
         fn columns(&mut self, table: &str) -> Result<Vec<String>, EngineError> {
+            if table.ends_with("_log") && self.log_looks_before > 0 {
+                self.log_looks_before -= 1;
+                return Ok(Vec::new());
+            }
             let Some(left) = self.looks_before.checked_sub(1) else {
                 let found = self.tables.iter().find(|(name, _)| *name == table);
                 return Ok(found.map(|(_, columns)| columns.clone()).unwrap_or_default());
@@ -420,11 +429,24 @@ mod tests {
         ];
         // They appear before the ledger, the log and the table of schemas are looked for, or after that.
         for (looks_before, exist) in [(0, true), (1, true), (2, true), (3, false)] {
-            let mut database = Growing { looks_before, tables: tables.clone() };
+            let mut database = Growing { looks_before, tables: tables.clone(), log_looks_before: 0, rows: Vec::new() };
             assert_eq!(Tables::default().exist(&mut database).unwrap(), exist, "{looks_before}");
         }
-        let mut database = Growing { looks_before: 0, tables: tables[1..].to_vec() };
+        let mut database =
+            Growing { looks_before: 0, tables: tables[1..].to_vec(), log_looks_before: 0, rows: Vec::new() };
         assert!(Tables::default().exist(&mut database).unwrap_err().message.contains("is gone"));
+    }
+
+    /// Another first run creates the log after it was looked for, and applies a migration before the ledger is looked into.
+    #[test]
+    fn a_log_that_another_first_run_creates_meanwhile_is_not_lost() {
+        let names = |columns: &[(&str, &str)]| columns.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
+        let tables = vec![("haul_migrations", names(&LEDGER_COLUMNS)), ("haul_migrations_log", names(&LOG_COLUMNS))];
+        let rows = vec![vec![Value::Integer(Some(1))]];
+        let mut database = Growing { looks_before: 0, tables, log_looks_before: 1, rows };
+        assert!(Tables::default().exist(&mut database).unwrap());
+        database.log_looks_before = usize::MAX;
+        assert!(Tables::default().exist(&mut database).unwrap_err().message.contains("haul_migrations_log is gone"));
     }
 
     #[test]
