@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod plan;
 pub mod pointer;
 mod preflight;
+pub mod probe;
 mod redact;
 pub mod report;
 mod resume_point;
