@@ -1,6 +1,7 @@
 //! Every effect on a disk: the [`Disk`] trait with a real and a simulated implementation, atomic replacement, and
 //! read-only sources. This room imports none of the others.
 
+mod append_log;
 mod attributes;
 mod beneath;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod temporary;
 mod volatile_file;
 mod window;
 
+pub use append_log::{append_line, keep_last_lines, lines_of};
 pub use attributes::{AttributesNotKept, copy_attributes};
 pub use copy::{CopyMeans, CopyMethod};
 pub use digest::{FileDigest, file_digest, file_digest_if_present, for_each_chunk};

@@ -1,5 +1,6 @@
 //! One life cycle for every migration: lock, check, plan, begin or continue, step by step to the goal, report.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,13 +10,14 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::context::Context;
+use super::expectation::{Expectation, Whole};
 use super::lifecycle::{Check, Migration, Places, RunPlan, Standing, StateOf, Step, Summary};
 use super::preflight::{last_run, preflight, standing};
 use super::report::about::{environment, haul_version, settings, with_events};
 use super::report::parts::{AboutRun, Peaks, Settings};
 use super::run::locked::LockedRun;
 use super::run::options::{RunOptions, Start};
-use super::run::state::Durability;
+use super::run::state::{Durability, RunState};
 use super::stage::Stage;
 use super::text::escaped_json;
 use super::watch::AttemptWatch;
@@ -92,6 +94,7 @@ pub struct Session<'a> {
     watch: &'a AttemptWatch<'a>,
     /// When the checkpoint of an earlier attempt was written.
     last_checkpoint: Option<Timestamp>,
+    expectation: OnceCell<Expectation>,
 }
 
 /// Takes a migration from where it is to `goal`: continues the run in the checkpoint, or begins one.
@@ -132,7 +135,7 @@ impl<'a> Session<'a> {
         let checkpoint = lock.checkpoint.clone();
         let last_checkpoint = if disk.is_system() { modified_at(&directory.checkpoint_path()) } else { None };
         let cx = Context { disk, directory, options, control, checkpoint, lock: Some(lock) };
-        Self { cx, lock, goal, watch, last_checkpoint }
+        Self { cx, lock, goal, watch, last_checkpoint, expectation: OnceCell::new() }
     }
 
     fn attempt<M: Migration>(&self, migration: &mut M) -> Result<Finished<M>, Error> {
@@ -298,8 +301,12 @@ impl<'a> Session<'a> {
             parallel_workers: options.parallel_workers.get() as u64,
             budget_bytes: options.memory_budget_bytes,
             rate_limit: options.rate_limit.map(|limit| u64::from(limit.get())),
-            forecast: None,
+            forecast: self.expectation(state, plan, M::NOUN).figures(),
         }
+    }
+
+    fn expectation<R, P, C>(&self, state: &RunState<R, P, C>, plan: &impl RunPlan, kind: &'static str) -> &Expectation {
+        self.expectation.get_or_init(|| Expectation::of(&self.cx, state.durability, plan, kind))
     }
 
     fn take_to_goal<M: Migration>(
@@ -314,7 +321,7 @@ impl<'a> Session<'a> {
             let (path, outcome) = (self.cx.directory.report_path(), state.stage.to_string());
             // A run that died between its last stage and its report has done its work all the same.
             if !report_says(&**self.cx.disk, &path, &run_id, &outcome)? {
-                self.report_or_note(migration, &state, outcome, Instant::now())?;
+                self.report_or_note(migration, &state, outcome, Instant::now(), None)?;
             }
             return Ok(Finished { state, already_done: true, resumed, stopped: false, durability_reason: None });
         }
@@ -333,11 +340,14 @@ impl<'a> Session<'a> {
         if !is_kept {
             self.keep_end(migration, &mut state, &result);
         }
+        let is_whole = is_kept && !resumed && state.records > 0 && !migration.leaves_out(&state);
+        let whole = is_whole.then(|| self.whole(migration, &state));
         // A report that cannot be written, as on a full disk, must not hide why the run failed.
-        let reported = self.report_or_note(migration, &state, outcome, started);
+        let reported = self.report_or_note(migration, &state, outcome, started, whole.as_ref());
         match result {
             Ok(ended) => {
                 reported?;
+                self.remember(whole.as_ref());
                 Ok(Finished {
                     state,
                     already_done: false,
@@ -402,6 +412,21 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// Returns what is to be remembered of a run that went from its beginning to its goal.
+    fn whole<M: Migration>(&self, migration: &M, state: &StateOf<M>) -> Whole {
+        let Places { target, .. } = migration.places(state);
+        let (_, source_bytes) = migration.migrated(state);
+        Whole::new(self.expectation.get(), self.watch, M::NOUN, &target, (state.records, source_bytes))
+    }
+
+    /// Adds a run to the history. That it cannot be written is said and is no error.
+    fn remember(&self, whole: Option<&Whole>) {
+        let Some(whole) = whole else { return };
+        if let Err(error) = self.cx.options.history.add(&whole.past) {
+            self.cx.control.note(format!("the run cannot be added to the history: {error}"));
+        }
+    }
+
     /// Puts how this attempt has ended into the checkpoint, if the run has one. What else it holds stays as it is: the
     /// state in memory may be older.
     fn keep_end<M: Migration>(&self, migration: &M, state: &mut StateOf<M>, result: &Result<Ended, Error>) {
@@ -429,8 +454,9 @@ impl<'a> Session<'a> {
         state: &StateOf<M>,
         outcome: String,
         started: Instant,
+        whole: Option<&Whole>,
     ) -> Result<(), Error> {
-        match self.report(migration, state, outcome, started) {
+        match self.report(migration, state, outcome, started, whole) {
             Err(Error::Disk(error)) if !self.lock.is_lost() => {
                 self.cx.control.note(format!("the report cannot be written: {error}"));
                 Ok(())
@@ -445,12 +471,14 @@ impl<'a> Session<'a> {
         state: &StateOf<M>,
         outcome: String,
         started: Instant,
+        whole: Option<&Whole>,
     ) -> Result<(), Error> {
         let disk = &**self.cx.disk;
         let findings = Findings::new(self.cx.directory.findings_path(), state.findings_bytes);
         let findings_count = FindingsCount::of(disk, &findings)?;
         let summary = migration.summary(&self.cx, state)?;
-        let about = self.about(migration, state, &summary);
+        let about =
+            AboutRun { grade: whole.and_then(|whole| whole.grade.clone()), ..self.about(migration, state, &summary) };
         let written = about.written.iter().map(|(name, bytes)| (name.clone(), *bytes));
         let told = counted(&state.counts, written, &findings_count);
         self.cx.control.observer.observe(&Event::Counted(Box::new(told)));
@@ -495,6 +523,7 @@ impl<'a> Session<'a> {
             written: summary.written.clone(),
             digests: summary.digests.clone(),
             next: summary.next.clone(),
+            estimate: self.expectation.get().and_then(Expectation::figures),
             ..AboutRun::default()
         };
         with_events(about, &self.watch.tally, self.watch.timeline.points())

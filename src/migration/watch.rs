@@ -44,6 +44,11 @@ impl<'a> AttemptWatch<'a> {
         Control { stop: self.stop, observer: self }
     }
 
+    /// Returns how long the attempt has taken until now.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// Returns the earlier attempts with a row for this one, which finds `records_total` records done.
     pub(super) fn begin(
         &self,

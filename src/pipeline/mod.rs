@@ -25,7 +25,7 @@ pub use engine::run;
 pub use event::{Counted, EngineStage, Event, ForecastFigures, Observer, Phase, RunStart, Silent, Wait};
 pub use merge::Merged;
 pub use pass::pass;
-pub use rate::RateLimit;
+pub use rate::{RateLimit, burst_records};
 pub use run_file::remove_run_files;
 pub use sorted_runs::SortedRuns;
 pub use stages::{Admitted, Commit, Converter, Reader, Writer};

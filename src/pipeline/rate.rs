@@ -48,12 +48,17 @@ impl Clock for SystemClock {
     }
 }
 
+/// Returns how many records pass at once before the limit holds any up.
+pub fn burst_records(limit: NonZeroU32) -> u32 {
+    (limit.get() / 10).max(1)
+}
+
 impl RateLimit {
     /// Lets `records_per_second` pass; `None` lets everything pass.
     pub fn new(records_per_second: Option<NonZeroU32>) -> Self {
         let bucket = records_per_second.map(|rate| Bucket {
             records_per_second: rate,
-            burst_records: (rate.get() / 10).max(1),
+            burst_records: burst_records(rate),
             full_at: Mutex::new(Duration::ZERO),
         });
         Self { bucket, clock: SystemClock { origin: Instant::now() } }

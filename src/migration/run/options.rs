@@ -6,6 +6,7 @@ use std::thread::available_parallelism;
 
 use crate::durable::{NewModes, NewOwner};
 use crate::migration::Error;
+use crate::migration::forecast::History;
 use crate::pipeline::{Budget, Options};
 
 /// What to do with an earlier run that is kept in the checkpoint.
@@ -44,6 +45,8 @@ pub struct RunOptions {
     pub rate_limit: Option<NonZeroU32>,
     /// Threads that convert.
     pub parallel_workers: NonZeroUsize,
+    /// Where whole runs are remembered, and forecasts learn from them.
+    pub history: History,
     /// Who owns what is created. Otherwise it is the owner of the store at the target or, without one, this process's.
     pub owner: NewOwner,
 }
@@ -61,6 +64,7 @@ impl Default for RunOptions {
             backpressure_threshold: 0.8,
             rate_limit: None,
             parallel_workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            history: History::None,
             owner: NewOwner::default(),
         }
     }
