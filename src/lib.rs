@@ -98,6 +98,13 @@ mod durable;
 #[doc(hidden)]
 pub mod durable;
 mod embed;
+#[cfg(all(feature = "cli", any(feature = "space", feature = "cas", feature = "manifest")))]
+#[cfg(not(feature = "internals"))]
+mod estimate;
+#[cfg(all(feature = "cli", any(feature = "space", feature = "cas", feature = "manifest")))]
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod estimate;
 #[cfg(feature = "manifest")]
 #[cfg(not(feature = "internals"))]
 mod manifest;

@@ -73,12 +73,16 @@ impl Forecast {
         Self { figures, centre, scale, probe, cost_bytes, floor: None }
     }
 
+    /// Returns the seconds in which a limit lets so many records pass: all but the first ones wait.
+    pub fn floor_of(records: u64, limit: NonZeroU32) -> f64 {
+        records.saturating_sub(u64::from(burst_records(limit))) as f64 / f64::from(limit.get())
+    }
+
     /// Returns the same under a limit on records a second: no less than the time that it takes `records` records to pass.
     #[must_use]
     pub fn limited(mut self, records: u64, limit: Option<NonZeroU32>) -> Self {
         let Some(limit) = limit else { return self };
-        let waiting = records.saturating_sub(u64::from(burst_records(limit)));
-        let floor = waiting as f64 / f64::from(limit.get());
+        let floor = Self::floor_of(records, limit);
         let figures = &mut self.figures;
         for seconds in [&mut figures.p10, &mut figures.p50, &mut figures.p90] {
             *seconds = seconds.max(floor);
