@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::migrate::estimate::scratch_prefix;
+use super::migrate::probe::scratch_prefix;
 use super::migrate::publish::has_begun;
 use super::migrate::publish::swap::{MARK_NAME, marked_by};
 use super::migrate::publish::unpublish::is_under_way;

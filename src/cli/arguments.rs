@@ -11,6 +11,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use super::confirm::confirm;
+use crate::migration::forecast::History;
 use crate::migration::{Error, RunOptions, Start, wait_for_lock};
 use crate::observe::{Console, Shape};
 use crate::pipeline::{Control, StopToken};
@@ -132,6 +133,7 @@ impl ResourceArgs {
             backpressure_threshold: self.backpressure_threshold,
             rate_limit: self.rate_limit,
             parallel_workers: self.parallel_workers(),
+            history: History::OfUser,
             ..run
         }
     }

@@ -16,6 +16,9 @@ mod db;
 #[cfg(feature = "space")]
 mod demo;
 mod error_output;
+#[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
+mod estimate_args;
+#[cfg(any(feature = "cas", feature = "manifest", feature = "space"))]
 mod estimate_text;
 mod habits;
 mod limits;

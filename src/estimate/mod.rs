@@ -7,12 +7,14 @@ mod checks;
 mod cold;
 mod deadline;
 mod measure;
+mod past;
 mod scratch;
 mod stages;
 
 pub use answer::{Correction, Estimate, LimitFloor};
 pub use checks::{Check, CheckStatus, Free, MEMORY_BESIDES_BUDGET_BYTES};
 pub use deadline::{Deadline, WithWorkers};
+pub use past::{Past, PastGroup};
 pub use stages::StageSeconds;
 
 use std::io::ErrorKind;

@@ -19,14 +19,15 @@ use crate::pipeline::Control;
 
 /// Version of the plan's digest and the checkpoint.
 const FORMAT_VERSION: u32 = 1;
-/// Space that a file needs in addition to its bytes: half a block on average, and its inode.
-const FILE_OVERHEAD_BYTES: u64 = 2048 + 256;
-/// Space that a directory needs.
-const DIRECTORY_BYTES: u64 = 4096 + 256;
-/// Length of a sidecar.
-const SIDECAR_BYTES: u64 = 300;
-/// Rows of index, map, reverse file and object log.
-const ROWS_BYTES: u64 = 301 + 145 + 40 + 128;
+/// Space that a file takes whose bytes fit into one block, and a directory.
+const BLOCK_BYTES: u64 = 4096;
+/// Rows of index, map and reverse file.
+const KEPT_ROWS_BYTES: u64 = 301 + 145 + 40;
+/// Row of the object log, and what is sorted while the map is made.
+const PASSING_ROWS_BYTES: u64 = 128 + 80;
+/// Files and directories of the run's state, and their space.
+const STATE_ENTRIES: u64 = 16;
+const STATE_BYTES: u64 = 20 * BLOCK_BYTES;
 /// Longest file that is read as a plan.
 const PLAN_BYTES_MAX: u64 = 1 << 20;
 /// Directories of the v2 layout: two levels of 256.
@@ -53,8 +54,10 @@ pub struct Plan {
     pub target_files: u64,
     /// Directories that the target will have, as expected for evenly distributed keys.
     pub target_directories: u64,
-    /// Bytes that must be free on the file system of the target.
+    /// Bytes that must be free on the file system of the target, in whole blocks of files and directories.
     pub space_needed_bytes: u64,
+    /// Bytes of them that are still taken after `clean`.
+    pub space_after_clean_bytes: u64,
     /// Inodes that must be free there.
     pub inodes_needed: u64,
     /// The rules, as text.
@@ -144,8 +147,10 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
     let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
     let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
     let target_directories = directories_expected(sums.objects);
-    let blob_bytes =
-        if options.link.is_wanted() && paths.can_link_from(root.objects()) { 0 } else { sums.object_bytes };
+    let is_linked = options.link.is_wanted() && paths.can_link_from(root.objects());
+    let blob_bytes = if is_linked { 0 } else { sums.object_block_bytes };
+    let store_bytes = blob_bytes + (sums.objects + target_directories) * BLOCK_BYTES;
+    let kept_bytes = store_bytes + sums.objects * KEPT_ROWS_BYTES + STATE_BYTES;
     Plan {
         source: absolute_text(root.path()),
         target: absolute_text(paths.target()),
@@ -156,10 +161,9 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
         layout: layout_counts(sums),
         target_files: 2 * sums.objects + 1,
         target_directories,
-        space_needed_bytes: blob_bytes
-            + sums.objects * (SIDECAR_BYTES + 2 * FILE_OVERHEAD_BYTES + ROWS_BYTES)
-            + target_directories * DIRECTORY_BYTES,
-        inodes_needed: 2 * sums.objects + target_directories + 16,
+        space_needed_bytes: kept_bytes + sums.objects * PASSING_ROWS_BYTES,
+        space_after_clean_bytes: kept_bytes,
+        inodes_needed: 2 * sums.objects + target_directories + STATE_ENTRIES,
         policies,
         digest: blake3::Hash::from_bytes(digest_bytes).to_hex().to_string(),
         digest_bytes,

@@ -7,7 +7,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum};
 use crate::cas::format::encoding::Compress;
 use crate::cas::format::key_text::{Candidates, KeyText};
 use crate::cas::map::{KeyMap, map_of_store};
-use crate::cas::options::{Linking, MigrateOptions, Placement};
+use crate::cas::options::{Linking, MigrateOptions, Placement, ReadBack};
 use crate::cas::paths::TargetPaths;
 use crate::cas::state::BlobMethods;
 use crate::cas::store::CasStore;
@@ -284,6 +284,24 @@ pub fn write_blob_methods(table: &mut Table, linking: Linking, blobs: &BlobMetho
             }
             table.count(copied, blobs.copied);
         });
+    }
+}
+
+/// Values of `--verify`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadBackArg {
+    /// The index
+    Index,
+    /// Every object as well
+    Full,
+}
+
+impl From<ReadBackArg> for ReadBack {
+    fn from(depth: ReadBackArg) -> Self {
+        match depth {
+            ReadBackArg::Index => Self::Index,
+            ReadBackArg::Full => Self::Full,
+        }
     }
 }
 

@@ -1,32 +1,33 @@
 //! `haul cas estimate`: what a migration needs, and how long it takes on this machine.
 //!
-//! The JSON document is an [`Estimate`].
+//! The JSON document is an [`Estimate`](crate::estimate::Estimate).
 
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::arguments::{LinkArgs, RECORDS_NOUN, ResultArgs, SourceTargetArgs, scope};
-use crate::cas::migrate::estimate::{Estimate, SAMPLE_OBJECTS, estimate};
+use super::arguments::{DurabilityArg, LinkArgs, RECORDS_NOUN, ReadBackArg, ResultArgs, SourceTargetArgs, scope};
+use crate::cas::migrate::probe::CasProbe;
 use crate::cas::options::MigrateOptions;
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs};
-use crate::cli::command::Answer;
-use crate::cli::estimate_text::{needed_text, time_text};
+use crate::cli::estimate_args::{EstimateArgs, print};
 use crate::cli::progress::Watch;
-use crate::cli::table::Table;
-use crate::durable::RealDisk;
-use crate::migration::units::{bytes_text, count_text};
+use crate::durable::{Disk, RealDisk};
 
 /// `haul cas estimate`
 #[derive(Args)]
 pub struct EstimateCommand {
     #[command(flatten)]
     places: SourceTargetArgs,
-    /// Number of objects to read, and to write next to the target, to measure the speed; the same ones every time
-    #[arg(long, value_name = "N", default_value_t = SAMPLE_OBJECTS)]
-    sample: NonZeroU64,
+    #[command(flatten)]
+    estimate: EstimateArgs,
+    /// How much of the store the migration reads back
+    #[arg(long, value_enum, default_value_t = ReadBackArg::Index, value_name = "DEPTH")]
+    verify: ReadBackArg,
+    /// When the migration makes written data durable
+    #[arg(long, value_enum, default_value_t = DurabilityArg::Group, value_name = "WHEN", help_heading = "Tuning")]
+    durability: DurabilityArg,
     #[command(flatten)]
     result: ResultArgs,
     #[command(flatten)]
@@ -39,39 +40,24 @@ pub struct EstimateCommand {
 
 impl EstimateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
+        if let Some(code) = self.estimate.print_history(self.output)? {
+            return Ok(code);
+        }
         let paths = TargetPaths::new(&self.places.target)?;
-        let options = MigrateOptions { link: self.link.linking(), ..self.result.options(&self.resources) };
+        let options = MigrateOptions {
+            link: self.link.linking(),
+            durability: self.durability.into(),
+            read_back: self.verify.into(),
+            ..self.result.options(&self.resources)
+        };
         let watch = Watch::start(self.output)?;
         watch.say(format_args!("measuring the disk of {}", self.places.target.display()));
-        let (disk, sample) = (Arc::new(RealDisk), self.sample);
-        let estimate = watch
-            .run(scope(&options), |control| estimate(disk, &self.places.source, &paths, &options, sample, control))?;
-        Answer::new(&estimate).print(self.output, |table| render(table, &estimate))
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let estimate = watch.run(scope(&options), |control| {
+            let probe = CasProbe::open(disk.clone(), &self.places.source, &paths, &options, control)?;
+            let how = ("cas", &options.run, options.durability);
+            self.estimate.estimate(&*disk, &probe, probe.plan(), how, control)
+        })?;
+        print(&estimate, RECORDS_NOUN, self.output)
     }
-}
-
-fn render(table: &mut Table, estimate: &Estimate) {
-    let plan = &estimate.plan;
-    let count = |count: Option<u64>| count.map_or("unknown".to_owned(), count_text);
-    table.row(RECORDS_NOUN, format_args!("{} in {}", count_text(plan.objects), bytes_text(plan.object_bytes)));
-    let bytes = estimate.read_bytes_per_second.map_or("unknown".to_owned(), bytes_text);
-    let objects = count(estimate.read_objects_per_second);
-    let sample = count_text(estimate.sample_objects);
-    table.row("reading", format_args!("{objects} {RECORDS_NOUN}/s, {bytes}/s per thread, from a sample of {sample}"));
-    match &estimate.write_problem {
-        Some(problem) => table.row("writing", format_args!("not measured: {problem}")),
-        None => {
-            let (files, directories) = (count(estimate.files_per_second), count(estimate.directories_per_second));
-            table.row("writing", format_args!("{files} files/s, {directories} directories/s, from the same sample"));
-        }
-    }
-    table.row("time", time_text(estimate.seconds_expected));
-    if let Some(objects) = estimate.objects_per_second {
-        table.row("rate", format_args!("about {} {RECORDS_NOUN}/s", count_text(objects)));
-    }
-    let (files, directories) = (count_text(plan.target_files), count_text(plan.target_directories));
-    table.row("store", format_args!("at most {files} files, in about {directories} directories"));
-    table.row("disk", needed_text(estimate.space_needed_bytes, Some(estimate.free_bytes), bytes_text));
-    table.row("inodes", needed_text(estimate.inodes_needed, estimate.free_inodes, count_text));
-    table.row("memory", format_args!("{} for data in flight", bytes_text(estimate.memory_bytes)));
 }

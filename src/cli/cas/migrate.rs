@@ -6,13 +6,13 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::arguments::{DurabilityArg, LinkArgs, ResultArgs, SourceTargetArgs, scope, write_blob_methods};
+use super::arguments::{DurabilityArg, LinkArgs, ReadBackArg, ResultArgs, SourceTargetArgs, scope, write_blob_methods};
 use super::dry_run;
 use super::generations::write_generations;
 use crate::cas::migrate::{MigrationEnd, migrate};
-use crate::cas::options::{Linking, MigrateOptions, ReadBack};
+use crate::cas::options::{Linking, MigrateOptions};
 use crate::cas::paths::TargetPaths;
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
 use crate::cli::command::{Answer, end_text};
@@ -25,24 +25,6 @@ use crate::cli::table::Table;
 use crate::durable::RealDisk;
 use crate::migration::{Error, OutcomeCounts, RunOptions, Stage, exit};
 use crate::pipeline::Control;
-
-/// Values of `--verify`.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ReadBackArg {
-    /// The index
-    Index,
-    /// Every object as well
-    Full,
-}
-
-impl From<ReadBackArg> for ReadBack {
-    fn from(depth: ReadBackArg) -> Self {
-        match depth {
-            ReadBackArg::Index => Self::Index,
-            ReadBackArg::Full => Self::Full,
-        }
-    }
-}
 
 /// `haul cas migrate`
 #[derive(Args)]
