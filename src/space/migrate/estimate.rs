@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::plan::{Plan, check_directory, check_pointer, plan};
+use super::probe::SCRATCH_PREFIX;
 use crate::durable::{Disk, remove_tree};
 use crate::migration::units::per_second;
 use crate::migration::{Error, cannot_be_written};
@@ -16,8 +17,6 @@ use crate::space::paths::SpacePaths;
 
 /// Bytes that are read and written to find out how fast that is.
 pub const SAMPLE_BYTES_MAX: u64 = 64 << 20;
-/// First part of the name of the file that is written for it, next to the log.
-pub(crate) const SCRATCH_PREFIX: &str = ".estimate-";
 const WINDOW_BYTES: u64 = 4 << 20;
 
 /// What a migration would need.
