@@ -1,6 +1,5 @@
 //! Estimates a migration: the plan, and how fast this machine reads the source and creates files next to the target.
 
-use std::collections::BinaryHeap;
 use std::io::ErrorKind;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -9,20 +8,17 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::convert::ObjectConverter;
-use super::converted::{Blob, ConvertScratch, ItemResult};
-use super::plan::{Plan, look};
-use super::publish::swap::MARK_NAME;
-use crate::cas::format::record::ObjectRecord;
+use super::plan::Plan;
+use super::probe::CasProbe;
+use super::probe::reading::Reading;
 use crate::cas::options::MigrateOptions;
-use crate::cas::paths::{TargetPaths, sidecar_bytes};
-use crate::cas::source::inventory::{Entry, EntryKind};
-use crate::cas::source::reader::{Batch, SourceReader};
-use crate::cas::source::{Item, SourceRoot};
-use crate::durable::{Disk, DiskError, IN_A_ROW_MAX, remove_tree, source_identity};
+use crate::cas::paths::TargetPaths;
+use crate::cas::source::inventory::Entry;
+use crate::durable::{Disk, DiskError};
+use crate::migration::probe::Probe;
 use crate::migration::units::per_second;
-use crate::migration::{Error, cannot_be_written, nearest_directory};
-use crate::pipeline::{Control, Converter};
+use crate::migration::{Error, SCRATCH_MARK, cannot_be_written, nearest_directory, remove_scratch};
+use crate::pipeline::Control;
 
 /// Default number of objects in the sample.
 pub const SAMPLE_OBJECTS: NonZeroU64 = NonZeroU64::new(1_000).unwrap();
@@ -30,8 +26,8 @@ pub const SAMPLE_OBJECTS: NonZeroU64 = NonZeroU64::new(1_000).unwrap();
 const SAMPLE_BYTES_MAX: u64 = 64 << 20;
 /// Directories that are created for the sample.
 const SAMPLE_DIRECTORIES: usize = 64;
-/// Seed of the sample, so that it has the same objects of the same source every time.
-const SEED: &[u8] = b"haul estimate";
+/// Length of a sidecar.
+const SIDECAR_BYTES: usize = 250;
 
 /// What a migration would need.
 #[derive(Debug, Clone, Serialize)]
@@ -80,11 +76,11 @@ pub fn estimate(
     sample_objects: NonZeroU64,
     control: &Control<'_>,
 ) -> Result<Estimate, Error> {
-    let mut sampler = Sampler::new(sample_objects.get());
-    let (root, plan) = look(source, paths, options, control, |entry| sampler.take(entry))?;
-    let reading = read_sample(&root, &sampler.entries(), plan.sidecars > 0, options, control)?;
+    let probe = CasProbe::open(disk.clone(), source, paths, options, control)?;
+    let entries = probe.drawn(sample_objects.get(), 0)?;
+    let (reading, plan) = (probe.read_sample(&entries, control)?, probe.plan().clone());
     let directory = nearest_directory(&*disk, paths.parent())?;
-    let writing = measure_writing(&*disk, &directory, paths, &reading)?;
+    let writing = measure_writing(&*disk, &probe.scratch(), &files(&entries))?;
     let (free_bytes, free_inodes) = (disk.free_bytes(&directory)?, disk.free_inodes(&directory)?);
     let seconds_expected = seconds_expected(&plan, &reading, &writing, options);
     let of_writing = |count: u64, time: fn(&Times) -> Duration| {
@@ -93,8 +89,8 @@ pub fn estimate(
     Ok(Estimate {
         sample_objects: reading.objects,
         sample_bytes: reading.bytes,
-        read_objects_per_second: per_second(reading.objects, reading.time),
-        read_bytes_per_second: per_second(reading.bytes, reading.time),
+        read_objects_per_second: per_second(reading.objects, reading.took),
+        read_bytes_per_second: per_second(reading.bytes, reading.took),
         files_per_second: of_writing(writing.files, |times| times.files),
         directories_per_second: of_writing(writing.directories, |times| times.directories),
         write_problem: writing.problem,
@@ -112,119 +108,16 @@ pub fn estimate(
     })
 }
 
-/// Chooses a random sample of objects, whatever the order in which they come.
-struct Sampler {
-    objects_max: usize,
-    drawn: BinaryHeap<Drawn>,
-}
-
-/// An object with its random rank. The lowest ranks are the sample.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Drawn {
-    rank: [u8; 32],
-    entry: Entry,
-}
-
-impl Sampler {
-    fn new(objects: u64) -> Self {
-        Self { objects_max: usize::try_from(objects).unwrap_or(usize::MAX), drawn: BinaryHeap::new() }
-    }
-
-    fn take(&mut self, entry: &Entry) {
-        if entry.kind != EntryKind::File || entry.len_bytes > SAMPLE_BYTES_MAX {
-            return;
-        }
-        let rank = blake3::Hasher::new().update(SEED).update(&entry.location.bytes()).finalize();
-        self.drawn.push(Drawn { rank: rank.into(), entry: *entry });
-        if self.drawn.len() > self.objects_max {
-            self.drawn.pop();
-        }
-    }
-
-    /// Returns as many objects as may be read, in the order in which a migration reads them.
-    fn entries(self) -> Vec<Entry> {
-        let mut bytes = 0;
-        let within = |drawn: &Drawn| {
-            bytes += drawn.entry.len_bytes;
-            bytes <= SAMPLE_BYTES_MAX
-        };
-        let drawn = self.drawn.into_sorted_vec();
-        let mut entries: Vec<_> = drawn.into_iter().take_while(within).map(|drawn| drawn.entry).collect();
-        entries.sort_by_key(|entry| entry.location);
-        entries
-    }
-}
-
-/// The time of reading the sample, and the files that it would be written as.
-#[derive(Default)]
-struct Reading {
-    objects: u64,
-    bytes: u64,
-    time: Duration,
-    /// The first blobs and sidecars. A blob that is not in memory is replaced by zeros of its length.
-    files: Vec<Vec<u8>>,
-    file_bytes: u64,
-}
-
-impl Reading {
-    /// Keeps a blob and its sidecar for writing.
-    fn keep(&mut self, record: &ObjectRecord, blob: &Blob, bytes: &[u8]) {
-        let blob_bytes = if matches!(blob, Blob::Linked) { 0 } else { record.stored_size };
-        let Some(file_bytes) = self.file_bytes.checked_add(blob_bytes).filter(|bytes| *bytes <= SAMPLE_BYTES_MAX)
-        else {
-            return;
-        };
-        self.file_bytes = file_bytes;
-        self.files.push(match blob {
-            Blob::Bytes(range) => bytes[range.clone()].to_vec(),
-            _ => vec![0; usize::try_from(blob_bytes).expect("it is not larger than a sample")],
-        });
-        self.files.push(sidecar_bytes(record));
-    }
-}
-
-/// Reads, identifies and encodes the sample, as one thread of a migration does.
-fn read_sample(
-    root: &SourceRoot,
-    entries: &[Entry],
-    has_sidecars: bool,
-    options: &MigrateOptions,
-    control: &Control<'_>,
-) -> Result<Reading, Error> {
-    let converter = ObjectConverter::new(
-        root,
-        entries.len() as u64,
-        options.compress,
-        options.link.is_wanted(),
-        None,
-        control.stop,
-    );
-    let mut scratch = ConvertScratch::default();
-    let mut reading = Reading::default();
-    for (number, &entry) in entries.iter().enumerate() {
-        let has_sidecar = has_sidecars && source_identity(&root.sidecar(&entry.location))?.is_some();
-        let item = Item::Object { entry, has_sidecar };
-        let memory_bytes = SourceReader::memory_bytes(&item, options.compress);
-        let started = Instant::now();
-        let (before, after) = (entries[..number].iter().rev(), &entries[number + 1..]);
-        let batch = Batch {
-            first_item: reading.objects,
-            items: vec![item],
-            memory_bytes,
-            before: before.take(IN_A_ROW_MAX as usize).rev().copied().collect(),
-            after: after.iter().take(IN_A_ROW_MAX as usize).copied().collect(),
-        };
-        let converted = converter.convert(&mut scratch, batch)?;
-        reading.time += started.elapsed();
-        reading.objects += 1;
-        reading.bytes += entry.len_bytes;
-        for item in &converted.items {
-            if let ItemResult::Object { record, blob, .. } = &item.result {
-                reading.keep(record, blob, &converted.bytes);
-            }
-        }
-    }
-    Ok(reading)
+/// Returns files like those that the sample is written as: zeros of the length of each blob, and a sidecar.
+fn files(entries: &[Entry]) -> Vec<Vec<u8>> {
+    let mut left_bytes = SAMPLE_BYTES_MAX;
+    let within = |entry: &&Entry| {
+        let fits = entry.len_bytes <= left_bytes;
+        left_bytes = left_bytes.saturating_sub(entry.len_bytes);
+        fits
+    };
+    let taken = entries.iter().take_while(within);
+    taken.flat_map(|entry| [vec![0; entry.len_bytes as usize], vec![0; SIDECAR_BYTES]]).collect()
 }
 
 /// The time of writing the sample.
@@ -244,24 +137,12 @@ struct Times {
     files: Duration,
 }
 
-/// Returns the beginning of the name of the directory that is written for an estimate, next to the target of that name.
-pub(in crate::cas) fn scratch_prefix(target_name: &str) -> String {
-    format!(".{target_name}.estimate-")
-}
-
-fn measure_writing(
-    disk: &dyn Disk,
-    directory: &Path,
-    paths: &TargetPaths,
-    reading: &Reading,
-) -> Result<Writing, Error> {
-    let name = paths.target().file_name().unwrap_or_default().to_string_lossy();
-    let scratch = directory.join(format!("{}{}.tmp", scratch_prefix(&name), std::process::id()));
+fn measure_writing(disk: &dyn Disk, scratch: &Path, files: &[Vec<u8>]) -> Result<Writing, Error> {
     let mut writing = Writing::default();
-    if reading.files.is_empty() {
+    if files.is_empty() {
         return Ok(writing);
     }
-    match disk.create_directory(&scratch).map_err(Error::from) {
+    match disk.create_directory(scratch).map_err(Error::from) {
         Ok(()) => {}
         Err(error) if cannot_be_written(&error) => {
             writing.problem = Some(error.to_string());
@@ -270,10 +151,10 @@ fn measure_writing(
         Err(error) => return Err(error),
     }
     // It shows a clean-up that haul made the directory.
-    let marked = disk.write_new_file(&scratch.join(MARK_NAME), b"estimate");
-    let result = marked.and_then(|()| write_sample(disk, &scratch, &reading.files, &mut writing));
+    let marked = disk.write_new_file(&scratch.join(SCRATCH_MARK), b"estimate");
+    let result = marked.and_then(|()| write_sample(disk, scratch, files, &mut writing));
     // Also after a failure.
-    remove_scratch(disk, &scratch)?;
+    remove_scratch(disk, scratch)?;
     match result {
         Ok(times) => writing.times = Some(times),
         Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
@@ -282,14 +163,6 @@ fn measure_writing(
         Err(error) => return Err(error.into()),
     }
     Ok(writing)
-}
-
-/// Removes the mark last: if that fails halfway, a clean-up still knows whose the directory is.
-fn remove_scratch(disk: &dyn Disk, scratch: &Path) -> Result<(), DiskError> {
-    for entry in disk.list(scratch)?.into_iter().filter(|entry| entry.name != MARK_NAME) {
-        remove_tree(disk, &scratch.join(entry.name))?;
-    }
-    remove_tree(disk, scratch)
 }
 
 fn write_sample(disk: &dyn Disk, scratch: &Path, files: &[Vec<u8>], writing: &mut Writing) -> Result<Times, DiskError> {
@@ -320,45 +193,10 @@ fn seconds_expected(plan: &Plan, reading: &Reading, writing: &Writing, options: 
     }
     let times = writing.times.as_ref()?;
     let scaled = |time: Duration, of: u64, to: u64| time.as_secs_f64() * to as f64 / of.max(1) as f64;
-    let by_objects = scaled(reading.time, reading.objects, plan.objects);
-    let by_bytes = if reading.bytes > 0 { scaled(reading.time, reading.bytes, plan.object_bytes) } else { 0.0 };
+    let by_objects = scaled(reading.took, reading.objects, plan.objects);
+    let by_bytes = if reading.bytes > 0 { scaled(reading.took, reading.bytes, plan.object_bytes) } else { 0.0 };
     let reading = by_objects.max(by_bytes) / options.run.parallel_workers.get() as f64;
     let writing = scaled(times.files, writing.files, plan.target_files)
         + scaled(times.directories, writing.directories, plan.target_directories);
     Some(reading.max(writing))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cas::source::Location;
-
-    fn entry(number: u8, len_bytes: u64) -> Entry {
-        let location = Location::new(&[], format!("{number:064x}").as_bytes()).unwrap();
-        Entry { len_bytes, ..Entry::new(location, EntryKind::File, None) }
-    }
-
-    #[test]
-    fn the_sample_is_the_same_in_whatever_order_objects_come() {
-        let draw = |numbers: &mut dyn Iterator<Item = u8>| {
-            let mut sampler = Sampler::new(10);
-            numbers.for_each(|number| sampler.take(&entry(number, 1)));
-            sampler.entries()
-        };
-        let sample = draw(&mut (0..200));
-        assert_eq!(sample.len(), 10);
-        assert_eq!(draw(&mut (0..200).rev()), sample);
-        assert!(sample.is_sorted_by_key(|entry| entry.location));
-        assert_ne!(sample, (0..10).map(|number| entry(number, 1)).collect::<Vec<_>>());
-        assert_eq!(draw(&mut (0..5)).len(), 5);
-    }
-
-    #[test]
-    fn the_sample_is_bounded_in_bytes_and_has_only_files() {
-        let mut sampler = Sampler::new(100);
-        (0..100).for_each(|number| sampler.take(&entry(number, 20 << 20)));
-        sampler.take(&entry(100, SAMPLE_BYTES_MAX + 1));
-        sampler.take(&Entry { kind: EntryKind::Link, ..entry(101, 1) });
-        assert_eq!(sampler.entries().len(), 3);
-    }
 }

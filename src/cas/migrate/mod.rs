@@ -13,6 +13,7 @@ mod outcome_check;
 pub mod placer;
 pub mod plan;
 mod preflight;
+pub mod probe;
 pub mod publish;
 pub mod read_only_pass;
 pub mod rehash_source;

@@ -22,6 +22,8 @@ use crate::pipeline::{Control, Expected, Phase, StopToken, start_thread};
 
 /// Names in one message between the threads of a scan.
 const FOUND_PER_MESSAGE: usize = 512;
+/// What a file system gives to a file at once.
+const BLOCK_BYTES: u64 = 4096;
 /// Names between two events.
 const FOUND_PER_EVENT: u64 = 1024;
 /// Endings of files that are about an object and not its bytes.
@@ -63,6 +65,8 @@ pub struct ScanSums {
     pub objects: u64,
     /// Bytes of their files.
     pub object_bytes: u64,
+    /// The same in whole blocks of each.
+    pub object_block_bytes: u64,
     /// Names of sidecars.
     pub sidecars: u64,
     /// Other names.
@@ -120,6 +124,7 @@ impl ScanSums {
     fn add_entry(&mut self, entry: &Entry) {
         self.objects += 1;
         self.object_bytes += entry.len_bytes;
+        self.object_block_bytes += entry.len_bytes.next_multiple_of(BLOCK_BYTES);
         self.shapes[entry.location.shape() as usize] += 1;
         let digest = blake3::hash(&entry.bytes());
         for (lane, bytes) in self.lanes.iter_mut().zip(digest.as_bytes().as_chunks::<8>().0) {
@@ -130,6 +135,7 @@ impl ScanSums {
     fn merge(&mut self, other: Self) {
         self.objects += other.objects;
         self.object_bytes += other.object_bytes;
+        self.object_block_bytes += other.object_block_bytes;
         self.sidecars += other.sidecars;
         self.others += other.others;
         for (count, more) in self.shapes.iter_mut().zip(other.shapes) {
