@@ -1,7 +1,6 @@
 //! Removes files that neither a run nor a reader needs.
 
 use std::ffi::OsStr;
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -57,7 +56,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     let checkpoint = CheckpointFile::new(paths.run_directory().path(), CHECKPOINT_KIND);
     let run = LastRun::<RunState>::load(disk, &checkpoint)?;
     let mut list = CleanList::new(disk);
-    add_temporary(&mut list, disk, paths)?;
+    add_temporary(&mut list, paths)?;
     list.add(paths.run_directory().live_path(), CleanKind::Temporary, RemovalCost::default())?;
     list.add(paths.scratch(), CleanKind::Scratch, RemovalCost::default())?;
     list.add(paths.incoming(), CleanKind::Incoming, RemovalCost::default())?;
@@ -73,18 +72,11 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &TargetPaths) -> Result<Vec<CleanI
     Ok(list.items())
 }
 
-fn add_temporary(list: &mut CleanList<'_, CleanKind>, disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error> {
+fn add_temporary(list: &mut CleanList<'_, CleanKind>, paths: &TargetPaths) -> Result<(), Error> {
     let kind = CleanKind::Temporary;
     let name = paths.target().file_name().and_then(OsStr::to_str);
     if let Some(prefix) = name.map(scratch_prefix) {
-        let is_marked = |directory: &Path| matches!(disk.kind(&directory.join(MARK_NAME)), Ok(Some(EntryKind::File)));
-        // Before it gets its mark, and just before it goes, an estimate's directory is empty.
-        let is_empty = |directory: &Path| disk.list(directory).is_ok_and(|entries| entries.is_empty());
-        let is_ours = |name: &str| {
-            let directory = paths.parent().join(name);
-            name.starts_with(&prefix) && (is_marked(&directory) || is_empty(&directory))
-        };
-        list.add_temporary(paths.parent(), EntryKind::Directory, kind, is_ours)?;
+        list.add_scratch(paths.parent(), kind, |name| name.starts_with(&prefix))?;
     }
     let ours = [INDEX_NAME, MARK_NAME].map(|name| format!(".{name}.tmp"));
     list.add_temporary(paths.target(), EntryKind::File, kind, |name| ours.iter().any(|ours| ours == name))?;

@@ -18,11 +18,6 @@ fn seconds_text(seconds: f64) -> String {
     }
 }
 
-/// `about 3 min 05 s`
-pub fn time_text(seconds: Option<f64>) -> String {
-    seconds.map_or("unknown".to_owned(), |seconds| format!("about {}", seconds_text(seconds)))
-}
-
 /// `3 needed, 2 free: not enough`
 pub fn needed_text(needed: u64, free: Option<u64>, number_text: impl Fn(u64) -> String) -> String {
     let free_text = free.map_or("no limit".to_owned(), |free| format!("{} free", number_text(free)));

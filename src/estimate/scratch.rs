@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::durable::{Disk, DiskError, remove_tree};
-use crate::migration::Error;
-use crate::migration::probe::SCRATCH_MARK;
+use crate::migration::{Error, SCRATCH_MARK, remove_scratch};
 
 /// A directory that is removed when this is dropped.
 pub(super) struct Scratch<'a> {
@@ -42,25 +41,17 @@ impl<'a> Scratch<'a> {
 
     /// Removes everything, and tells what could not be removed.
     pub(super) fn close(self) -> Result<(), DiskError> {
-        let result = self.remove_all();
+        let result = remove_scratch(self.disk, &self.path);
         // There is nothing left for the end of its life to do.
         std::mem::forget(self);
         result
-    }
-
-    /// The mark goes last: if the removal fails halfway, a clean-up still knows whose the directory is.
-    fn remove_all(&self) -> Result<(), DiskError> {
-        for entry in self.disk.list(&self.path)?.into_iter().filter(|entry| entry.name != SCRATCH_MARK) {
-            remove_tree(self.disk, &self.path.join(entry.name))?;
-        }
-        remove_tree(self.disk, &self.path)
     }
 }
 
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         // An error is under way already, and `clean` removes what is left.
-        let _ = self.remove_all();
+        let _ = remove_scratch(self.disk, &self.path);
     }
 }
 

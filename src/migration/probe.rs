@@ -9,9 +9,6 @@ use super::lifecycle::Places;
 use super::{Error, RunDirectory};
 use crate::pipeline::Control;
 
-/// The file that marks a directory of an estimate.
-pub const SCRATCH_MARK: &str = ".haul-run";
-
 /// An amount of records of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Amount {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::apart::check_log_apart;
 use super::current_store::live_store;
 use super::leftovers::foreign_entries;
-use super::migrate::estimate::SCRATCH_PREFIX;
+use super::migrate::probe::SCRATCH_PREFIX;
 use super::only_copy::{OnlyCopy, only_copy};
 use super::paths::SpacePaths;
 use super::state::{CHECKPOINT_KIND, RunState};
@@ -32,7 +32,8 @@ pub enum CleanKind {
     Store,
     /// What is left of a store whose removal was interrupted.
     Retired,
-    /// A file that its writer has left: one that was to replace another, or what a killed run has shown of itself.
+    /// What its writer has left: a file that was to replace another, what a killed run has shown of itself, or the samples of
+    /// an estimate.
     Temporary,
 }
 
@@ -52,6 +53,7 @@ pub fn clean_plan(disk: Arc<dyn Disk>, paths: &SpacePaths) -> Result<Vec<CleanIt
     let mut list = CleanList::new(disk);
     let is_ours_in_root = |name: &str| name == format!(".{POINTER}.tmp") || name.starts_with(SCRATCH_PREFIX);
     list.add_temporary(paths.root(), EntryKind::File, CleanKind::Temporary, is_ours_in_root)?;
+    list.add_scratch(paths.root(), CleanKind::Temporary, |name| name.starts_with(SCRATCH_PREFIX))?;
     list.add_temporary(paths.run_directory().path(), EntryKind::File, CleanKind::Temporary, is_temporary_of_run)?;
     list.add(paths.run_directory().live_path(), CleanKind::Temporary, RemovalCost::default())?;
     let foreign = foreign_entries(disk, paths)?;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf, absolute};
 
 use serde::{Deserialize, Serialize};
 
+use super::probe::needs::NeedsOfStore;
+use crate::cas::format::encoding::Compress;
 use crate::cas::options::{MigrateOptions, Placement};
 use crate::cas::paths::{TargetPaths, check_apart, check_not_mounted, check_objects_near, check_outside};
 use crate::cas::source::SourceRoot;
@@ -19,19 +21,8 @@ use crate::pipeline::Control;
 
 /// Version of the plan's digest and the checkpoint.
 const FORMAT_VERSION: u32 = 1;
-/// Space that a file takes whose bytes fit into one block, and a directory.
-const BLOCK_BYTES: u64 = 4096;
-/// Rows of index, map and reverse file.
-const KEPT_ROWS_BYTES: u64 = 301 + 145 + 40;
-/// Row of the object log, and what is sorted while the map is made.
-const PASSING_ROWS_BYTES: u64 = 128 + 80;
-/// Files and directories of the run's state, and their space.
-const STATE_ENTRIES: u64 = 16;
-const STATE_BYTES: u64 = 20 * BLOCK_BYTES;
 /// Longest file that is read as a plan.
 const PLAN_BYTES_MAX: u64 = 1 << 20;
-/// Directories of the v2 layout: two levels of 256.
-const SHARDS: f64 = 65_536.0;
 
 /// What a migration would read and need.
 #[derive(Debug, Clone, Serialize)]
@@ -54,10 +45,8 @@ pub struct Plan {
     pub target_files: u64,
     /// Directories that the target will have, as expected for evenly distributed keys.
     pub target_directories: u64,
-    /// Bytes that must be free on the file system of the target, in whole blocks of files and directories.
+    /// Bytes that must be free on the file system of the target.
     pub space_needed_bytes: u64,
-    /// Bytes of them that are still taken after `clean`.
-    pub space_after_clean_bytes: u64,
     /// Inodes that must be free there.
     pub inodes_needed: u64,
     /// The rules, as text.
@@ -111,7 +100,7 @@ pub fn plan(
     options: &MigrateOptions,
     control: &Control<'_>,
 ) -> Result<Plan, Error> {
-    look(source, paths, options, control, |_| ()).map(|(_, plan)| plan)
+    look(source, paths, options, control, |_| ()).map(|(_, _, plan)| plan)
 }
 
 /// Works like [`plan`], and passes every object to `on_object`, in any order.
@@ -121,7 +110,7 @@ pub fn look(
     options: &MigrateOptions,
     control: &Control<'_>,
     mut on_object: impl FnMut(&Entry),
-) -> Result<(SourceRoot, Plan), Error> {
+) -> Result<(SourceRoot, ScanSums, Plan), Error> {
     let root = SourceRoot::open(source)?;
     check_apart(source, &root.directories(), paths)?;
     check_not_mounted(paths)?;
@@ -138,7 +127,7 @@ pub fn look(
     check_outside(source, paths, |(device, inode)| sums.has_directory(device, inode))?;
     check_found(&root, &sums, options.allow_empty)?;
     let plan = plan_of(&root, paths, &sums, options);
-    Ok((root, plan))
+    Ok((root, sums, plan))
 }
 
 /// Returns the plan for a source that was walked.
@@ -146,11 +135,8 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
     let policies = options.rules().to_string();
     let text = format!("{policies} source-digest={}", blake3::Hash::from_bytes(sums.digest()).to_hex());
     let digest_bytes = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &[], &text);
-    let target_directories = directories_expected(sums.objects);
-    let is_linked = options.link.is_wanted() && paths.can_link_from(root.objects());
-    let blob_bytes = if is_linked { 0 } else { sums.object_block_bytes };
-    let store_bytes = blob_bytes + (sums.objects + target_directories) * BLOCK_BYTES;
-    let kept_bytes = store_bytes + sums.objects * KEPT_ROWS_BYTES + STATE_BYTES;
+    let blob_bytes = blob_bytes(root, paths, sums, options);
+    let needs = NeedsOfStore::new(sums, blob_bytes, paths, options);
     Plan {
         source: absolute_text(root.path()),
         target: absolute_text(paths.target()),
@@ -160,14 +146,26 @@ pub fn plan_of(root: &SourceRoot, paths: &TargetPaths, sums: &ScanSums, options:
         others: sums.others,
         layout: layout_counts(sums),
         target_files: 2 * sums.objects + 1,
-        target_directories,
-        space_needed_bytes: kept_bytes + sums.objects * PASSING_ROWS_BYTES,
-        space_after_clean_bytes: kept_bytes,
-        inodes_needed: 2 * sums.objects + target_directories + STATE_ENTRIES,
+        target_directories: needs.directories,
+        space_needed_bytes: needs.peak_bytes,
+        inodes_needed: needs.inodes,
         policies,
         digest: blake3::Hash::from_bytes(digest_bytes).to_hex().to_string(),
         digest_bytes,
     }
+}
+
+/// Returns what the blobs take in whole blocks if they are as long as in the source; `None` if they are second names of
+/// those.
+pub(super) fn blob_bytes(
+    root: &SourceRoot,
+    paths: &TargetPaths,
+    sums: &ScanSums,
+    options: &MigrateOptions,
+) -> Option<u64> {
+    let stays = options.compress == Compress::AsStored;
+    let is_linked = stays && options.link.is_wanted() && paths.can_link_from(root.objects());
+    (!is_linked).then_some(sums.object_block_bytes)
 }
 
 /// Returns the absolute path, or the path itself if there is no current directory.
@@ -215,25 +213,5 @@ pub fn layout_counts(sums: &ScanSums) -> LayoutCounts {
         one_level: count(Shape::OneLevel),
         split_name: count(Shape::SplitName),
         two_levels: count(Shape::TwoLevels),
-    }
-}
-
-/// Returns the number of shards that `objects` keys fall into on average, and of the directories above them.
-fn directories_expected(objects: u64) -> u64 {
-    let filled = |shards: f64| shards * (1.0 - (1.0 - 1.0 / shards).powf(objects as f64));
-    (filled(SHARDS) + filled(SHARDS.sqrt())).ceil() as u64 + 2
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_directories_with_keys_are_expected() {
-        assert_eq!(directories_expected(0), 2);
-        assert_eq!(directories_expected(1), 4);
-        let hundred_thousand = directories_expected(100_000);
-        assert!((51_000..52_500).contains(&hundred_thousand), "{hundred_thousand}");
-        assert_eq!(directories_expected(100_000_000), 65_536 + 256 + 2);
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use crate::cli::arguments::{ResourceArgs, one_of};
@@ -16,6 +16,7 @@ use crate::space::paths::SpacePaths;
 use crate::space::policy::{
     Collisions, Corruption, Deletes, Duplicates, OutOfRange, Policies, TornTail, Undecodable, Updates,
 };
+use crate::space::verify::Depth;
 
 /// The name of the records of a space.
 pub const RECORDS_NOUN: &str = "nodes";
@@ -195,6 +196,24 @@ pub fn options(policies: &PolicyArgs, resources: &ResourceArgs, reader: &ReaderA
 pub fn resource_options(resources: &ResourceArgs) -> MigrateOptions {
     let run = resources.applied_to(RunOptions::default());
     MigrateOptions { reader: ReaderKind::Auto, run, ..MigrateOptions::default() }
+}
+
+/// Values of `--verify`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReadBack {
+    Quick,
+    Blocks,
+    Full,
+}
+
+impl From<ReadBack> for Depth {
+    fn from(depth: ReadBack) -> Self {
+        match depth {
+            ReadBack::Quick => Self::Quick,
+            ReadBack::Blocks => Self::Blocks,
+            ReadBack::Full => Self::Full,
+        }
+    }
 }
 
 /// Returns what the view of a run needs to know, if the size of the source is unknown.

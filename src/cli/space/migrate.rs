@@ -9,7 +9,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::all_spaces::{OneEnd, each_space};
-use super::arguments::{EmptyArgs, EngineArgs, PolicyArgs, ReaderArgs, SpacesArgs, options, scope};
+use super::arguments::{EmptyArgs, EngineArgs, PolicyArgs, ReadBack, ReaderArgs, SpacesArgs, options, scope};
 use super::dry_run::{self, place_text};
 use super::plan::{plan_of, say_plan};
 use crate::cli::arguments::{OutputArgs, ResourceArgs, StartArgs, WaitArgs};
@@ -28,25 +28,6 @@ use crate::space::data_directory::check_found;
 use crate::space::migrate::{MigrationEnd, migrate};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::SpacePaths;
-use crate::space::verify::Depth;
-
-/// Values of `--verify`.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ReadBack {
-    Quick,
-    Blocks,
-    Full,
-}
-
-impl From<ReadBack> for Depth {
-    fn from(depth: ReadBack) -> Self {
-        match depth {
-            ReadBack::Quick => Self::Quick,
-            ReadBack::Blocks => Self::Blocks,
-            ReadBack::Full => Self::Full,
-        }
-    }
-}
 
 /// `haul space migrate`
 #[derive(Args)]

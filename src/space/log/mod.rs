@@ -6,6 +6,7 @@ pub mod decay;
 pub mod episode;
 pub mod extent;
 pub mod framing;
+pub(in crate::space) mod lots;
 pub mod memory;
 pub mod node_id;
 pub mod payload_lists;

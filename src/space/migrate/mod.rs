@@ -2,8 +2,9 @@
 
 pub mod convert;
 pub mod dry_run;
-pub mod estimate;
+mod needs;
 pub mod plan;
+pub mod probe;
 mod steps;
 pub mod writer;
 

@@ -4,23 +4,24 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::needs::NeedsOfStore;
 use crate::durable::{Disk, WindowError, read_again_if};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, PlannedFile, RunPlan, plan_digest};
+use crate::pipeline::StopToken;
 use crate::space::current_store::live_store;
-use crate::space::limits::BLOCK_RECORDS_MAX;
+use crate::space::log::extent::Extent;
+use crate::space::log::lots::Lots;
 use crate::space::log::source::{OtherEntry, WalSource};
 use crate::space::log::wal::{HEADER_BYTES, WalHeader};
 use crate::space::options::MigrateOptions;
 use crate::space::paths::{SpacePaths, is_directory};
 use crate::space::policy::Policies;
 use crate::space::state::CHECKPOINT_KIND;
-use crate::space::store::layout::{FORMAT_VERSION, ID_ENTRY_BYTES};
+use crate::space::store::layout::FORMAT_VERSION;
 
 /// Records that a plan looks at to estimate the mean size.
 const SAMPLE_RECORDS: u64 = 1_000;
-/// Rows are this much larger than the log's headers, padding included.
-const STORE_OVERHEAD_PERMILLE: u64 = 45;
 
 /// An entry of `wal/` that is not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -50,8 +51,11 @@ pub struct Plan {
     pub records_estimated: u64,
     /// Bytes that the store will have, from the same mean, rounded up.
     pub target_bytes_estimated: u64,
-    /// Bytes that must be free for it: the store and the scratch files of the index.
+    /// Bytes that must be free for it: the store, the scratch files of the index and the state of the run.
     pub space_needed_bytes: u64,
+    /// Bytes of it that are taken after a clean-up.
+    #[serde(skip)]
+    pub space_after_clean_bytes: u64,
     /// Files and directories that a run still has to make at the same time.
     #[serde(skip)]
     pub inodes_needed: u64,
@@ -66,10 +70,6 @@ pub struct Plan {
     pub digest_bytes: [u8; 32],
 }
 
-/// Besides state and segments: the staging directory and three indexes, the scratch directory and its three parts, and a
-/// temporary file.
-const OTHER_ENTRIES: u64 = 9;
-
 /// Makes the plan of migrating `source`.
 pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) -> Result<Plan, Error> {
     let files: Vec<_> =
@@ -77,11 +77,7 @@ pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) ->
     let digest = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &files, &options.rules().to_string());
     let source_bytes = source.total_bytes();
     let records_estimated = estimate_records(source)?;
-    let target_bytes_estimated = source_bytes
-        + source_bytes / 1000 * STORE_OVERHEAD_PERMILLE
-        + records_estimated * ID_ENTRY_BYTES as u64
-        + (records_estimated / BLOCK_RECORDS_MAX as u64 + 2) * 8192;
-    let scratch_bytes = records_estimated * crate::space::store::replay_key::CANDIDATE_BYTES as u64;
+    let needs = NeedsOfStore::new(source, records_estimated, options);
     Ok(Plan {
         source: source.directory().display().to_string(),
         valid_space_name: space.has_valid_name(),
@@ -90,34 +86,15 @@ pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) ->
         others: others(source),
         source_bytes,
         records_estimated,
-        target_bytes_estimated,
-        space_needed_bytes: target_bytes_estimated + scratch_bytes,
-        inodes_needed: inodes_needed(space, options, target_bytes_estimated, scratch_bytes),
+        target_bytes_estimated: needs.target_bytes,
+        space_needed_bytes: needs.peak_bytes(),
+        space_after_clean_bytes: needs.bytes_after_clean(),
+        inodes_needed: needs.inodes(&space.run_directory(), options),
         memory_budget_bytes: options.run.memory_budget_bytes,
         policies: options.policies,
         digest: blake3::Hash::from_bytes(digest).to_hex().to_string(),
         digest_bytes: digest,
     })
-}
-
-/// Returns how many files and directories are there at most, before the index is complete, less those that are there now.
-fn inodes_needed(space: &SpacePaths, options: &MigrateOptions, target_bytes: u64, scratch_bytes: u64) -> u64 {
-    let run = space.run_directory();
-    let state = [
-        run.path().to_path_buf(),
-        run.lock_path(),
-        run.journal_path(),
-        run.plan_path(),
-        run.checkpoint_path(),
-        run.path().join("checkpoint.prev"),
-        run.findings_path(),
-    ];
-    let absent = state.iter().filter(|path| path.symlink_metadata().is_err()).count() as u64;
-    let segments = target_bytes.div_ceil(options.segment_bytes_max).max(1);
-    let sort_bytes = options.run.sort_memory_bytes(options.run.memory_budget_bytes).max(1);
-    // What fits into memory is sorted there. The runs of a merge are there with those that it makes.
-    let sorted_runs = if scratch_bytes > sort_bytes { 2 * scratch_bytes.div_ceil(sort_bytes) } else { 0 };
-    absent + segments + sorted_runs + OTHER_ENTRIES
 }
 
 impl RunPlan for Plan {
@@ -160,8 +137,26 @@ fn planned_file(name: &str, file: &crate::durable::SourceFile) -> PlannedFile {
     }
 }
 
-/// Extrapolates from the first records of the first file that has any.
+/// Extrapolates from the first records of the first file that has any, and from others all over the log.
 fn estimate_records(source: &WalSource) -> Result<u64, Error> {
+    let (bytes, records) = first_records(source)?;
+    if bytes == source.total_bytes() {
+        return Ok(records);
+    }
+    let Some(record_bytes) = bytes.checked_div(records) else { return Ok(0) };
+    let (mut drawn_bytes, mut drawn_records) = (0, 0);
+    let lots = Lots { source, record_bytes, seed: 0, stop: &StopToken::new() };
+    lots.draw(SAMPLE_RECORDS, |lot| {
+        drawn_bytes += lot.batch.extents.iter().map(|extent| extent.len_bytes).sum::<u64>();
+        drawn_records += lot.batch.extents.iter().map(Extent::records).sum::<u64>();
+        Ok(())
+    })?;
+    let mean_bytes = drawn_bytes.checked_div(drawn_records).unwrap_or(record_bytes);
+    Ok(source.total_bytes().div_ceil(mean_bytes.max(1)))
+}
+
+/// Returns the bytes and the number of the first records of the first file that has any.
+fn first_records(source: &WalSource) -> Result<(u64, u64), Error> {
     for file in source.files() {
         let (mut at, mut records) = (0, 0);
         let end = file.identity().len_bytes;
@@ -172,15 +167,11 @@ fn estimate_records(source: &WalSource) -> Result<u64, Error> {
             at += HEADER_BYTES as u64 + u64::from(header.payload_len_bytes);
             records += 1;
         }
-        if let Some(mean_bytes) = at.checked_div(records) {
-            return Ok(if at == source.total_bytes() {
-                records
-            } else {
-                source.total_bytes().div_ceil(mean_bytes.max(1))
-            });
+        if records > 0 {
+            return Ok((at, records));
         }
     }
-    Ok(0)
+    Ok((0, 0))
 }
 
 /// Refuses a space whose pointer cannot be read or leads nowhere.

@@ -22,7 +22,7 @@ use crate::pipeline::{Control, Expected, Phase, StopToken, start_thread};
 
 /// Names in one message between the threads of a scan.
 const FOUND_PER_MESSAGE: usize = 512;
-/// The unit in which file systems give space to files.
+/// What a file system gives to a file at once.
 const BLOCK_BYTES: u64 = 4096;
 /// Names between two events.
 const FOUND_PER_EVENT: u64 = 1024;
@@ -65,7 +65,7 @@ pub struct ScanSums {
     pub objects: u64,
     /// Bytes of their files.
     pub object_bytes: u64,
-    /// The same in whole blocks.
+    /// The same in whole blocks of each.
     pub object_block_bytes: u64,
     /// Names of sidecars.
     pub sidecars: u64,
