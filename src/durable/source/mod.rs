@@ -1,5 +1,6 @@
 //! Files and directories that are only read.
 
+mod cached;
 mod entries;
 pub(super) mod faults;
 mod file;
