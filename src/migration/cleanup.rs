@@ -12,6 +12,9 @@ use super::checkpoint::Kind;
 use super::{CheckpointFile, Error, LockedRun, RunDirectory, RunState, serialize_path};
 use crate::durable::{Disk, DiskError, EntryKind, FaultClass, directory_bytes, parent_of, remove_tree};
 
+/// The file that marks a directory in which samples of an estimate are.
+pub const SCRATCH_MARK: &str = ".haul-run";
+
 /// Something that can be removed. `K` says what it is, in the words of its room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CleanItem<K> {
@@ -130,6 +133,19 @@ impl<'a, K> CleanList<'a, K> {
             }
         }
         Ok(())
+    }
+
+    /// Adds the directories in `directory` that an estimate died over, if their names are `is_ours`: those that have its
+    /// mark, and empty ones. They are empty before they get the mark, and just before they go.
+    pub fn add_scratch(&mut self, directory: &Path, kind: K, is_ours: impl Fn(&str) -> bool) -> Result<(), Error>
+    where
+        K: Copy,
+    {
+        let disk = self.disk;
+        self.add_temporary(directory, EntryKind::Directory, kind, |name| {
+            let path = directory.join(name);
+            is_ours(name) && (is_marked(disk, &path) || disk.list(&path).is_ok_and(|entries| entries.is_empty()))
+        })
     }
 
     /// What was added, in that order.
@@ -254,8 +270,23 @@ fn remove_chosen<K>(
     Ok(end)
 }
 
+/// Returns true if the directory has the mark of an estimate.
+fn is_marked(disk: &dyn Disk, directory: &Path) -> bool {
+    matches!(disk.kind(&directory.join(SCRATCH_MARK)), Ok(Some(EntryKind::File)))
+}
+
+/// Removes the directory of an estimate, its mark last: if that fails half-way, a clean-up still knows whose it is.
+pub fn remove_scratch(disk: &dyn Disk, scratch: &Path) -> Result<(), DiskError> {
+    for entry in disk.list(scratch)?.into_iter().filter(|entry| entry.name != SCRATCH_MARK) {
+        remove_tree(disk, &scratch.join(entry.name))?;
+    }
+    remove_tree(disk, scratch)
+}
+
 fn remove_item(disk: &dyn Disk, directory: &RunDirectory, path: &Path) -> Result<(), DiskError> {
+    let is_temporary = path.extension().is_some_and(|extension| extension == "tmp");
     match disk.kind(path)? {
+        Some(EntryKind::Directory) if is_temporary && is_marked(disk, path) => remove_scratch(disk, path),
         Some(EntryKind::Directory) if path != directory.retired_path() => retire(disk, directory, path),
         _ => remove_tree(disk, path),
     }

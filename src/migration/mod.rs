@@ -29,7 +29,9 @@ pub mod units;
 mod watch;
 
 pub use checkpoint::CheckpointFile;
-pub use cleanup::{CleanItem, CleanList, Cleaned, LastRun, LeftBehind, RemovalCost, clean_up, retire};
+pub use cleanup::{
+    CleanItem, CleanList, Cleaned, LastRun, LeftBehind, RemovalCost, SCRATCH_MARK, clean_up, remove_scratch, retire,
+};
 pub use context::Context;
 pub use error::{Error, ErrorKind, exit};
 pub use finding::{Finding, Findings, FindingsLog, Severity};
