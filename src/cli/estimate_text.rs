@@ -151,6 +151,6 @@ pub fn write_past(table: &mut Table, past: &Past) {
             format!("expected {}: {verdict}", range_text(forecast.predicted))
         });
         let (records, took) = (count_text(run.records), seconds_text(run.seconds));
-        table.item(&run.at, &run.kind, format_args!("{records} records in {took}, {expected}"));
+        table.line(format_args!("{} {:<8} {records} records in {took}, {expected}", run.at, run.kind));
     }
 }

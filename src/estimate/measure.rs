@@ -19,7 +19,7 @@ const LARGE_PROBES: f64 = 2.5;
 /// The most by which a probe grows at once.
 const GROWTH_MAX: f64 = 8.0;
 /// Preparations end after this many times the time that was asked for.
-const PREPARATION_TIMES: u32 = 3;
+const PREPARATION_TIMES: u32 = 2;
 /// Of the space that is free, probes take one part in this.
 const FREE_PART: u64 = 4;
 /// A large probe has at least this many commits.

@@ -26,7 +26,7 @@ use self::deadline::numbers_of_workers;
 use self::measure::{Measured, measure};
 use crate::durable::{Disk, replace_file, system};
 use crate::migration::forecast::graded::{PastRun, residuals};
-use crate::migration::forecast::{ESTIMATE_NAME, Forecast, StoredForecast};
+use crate::migration::forecast::{Forecast, StoredForecast};
 use crate::migration::probe::{Amount, Drawn, Probe};
 use crate::migration::report::parts::Quantiles;
 use crate::migration::units::per_second;
@@ -214,7 +214,7 @@ fn keep<P: Serialize>(disk: &dyn Disk, probe: &dyn Probe, estimate: &Estimate<P>
     let directory = probe.run_directory();
     let kept = directory
         .create(disk)
-        .and_then(|()| Ok(replace_file(disk, &directory.path().join(ESTIMATE_NAME), escaped_json(&text).as_bytes())?));
+        .and_then(|()| Ok(replace_file(disk, &directory.estimate_path(), escaped_json(&text).as_bytes())?));
     match kept {
         Err(error) if cannot_be_written(&error) => Ok(()),
         Err(Error::Disk(error)) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Ok(()),

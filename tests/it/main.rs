@@ -5,6 +5,7 @@ mod cas;
 mod cli;
 mod conformance;
 mod db;
+mod estimate;
 mod formats_doc;
 mod frozen_store;
 mod house;

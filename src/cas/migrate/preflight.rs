@@ -24,7 +24,8 @@ fn check_run_directory(disk: &dyn Disk, paths: &TargetPaths) -> Result<(), Error
         return Ok(());
     }
     let names: Vec<_> = disk.list(directory.path())?.into_iter().map(|entry| entry.name).collect();
-    let of_haul = [directory.lock_path(), directory.journal_path(), directory.checkpoint_path()];
+    let of_haul =
+        [directory.lock_path(), directory.journal_path(), directory.checkpoint_path(), directory.estimate_path()];
     let is_of_haul = names.iter().any(|name| of_haul.iter().any(|path| path.file_name() == Some(name)));
     if names.is_empty() || is_of_haul {
         return Ok(());

@@ -33,7 +33,7 @@ verbs! {
     Generate(generate::GenerateCommand),
     /// Show what a migration would read and need; reads only
     Plan(plan::PlanCommand),
-    /// Measure disks and digests briefly and estimate how long a migration takes
+    /// Migrate samples, and estimate the time, space and memory of a migration
     Estimate(estimate::EstimateCommand),
     /// Migrate a store to the v2 layout; run the same command again to resume after a stop
     Migrate(migrate::MigrateCommand),

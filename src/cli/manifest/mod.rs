@@ -5,6 +5,7 @@ mod arguments;
 mod clean;
 mod compat;
 mod dry_run;
+mod estimate;
 mod generate;
 mod history;
 mod list_versions;
@@ -34,6 +35,8 @@ verbs! {
     Generate(generate::GenerateCommand),
     /// Show what a migration would read and need; reads only
     Plan(plan::PlanCommand),
+    /// Migrate samples, and estimate the time, space and memory of a migration
+    Estimate(estimate::EstimateCommand),
     /// Migrate every manifest of a tree to a version; run the same command again to resume after a stop
     Migrate(migrate::MigrateCommand),
     /// Show the state of a tree; changes nothing

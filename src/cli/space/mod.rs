@@ -29,7 +29,7 @@ verbs! {
     Stats(stats::StatsCommand),
     /// Show what a migration would read and need; reads only
     Plan(plan::PlanCommand),
-    /// Measure the disks briefly and estimate how long a migration takes
+    /// Migrate samples, and estimate the time, space and memory of a migration
     Estimate(estimate::EstimateCommand),
     /// Migrate a space; run the same command again to resume after a stop
     Migrate(migrate::MigrateCommand),

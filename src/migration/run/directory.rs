@@ -8,6 +8,7 @@ use super::entries::check_entries;
 use crate::durable::{
     Claim, ClaimText, Disk, DiskError, Link, LockGuard, LockReach, create_directory_durable, lock_holder, parent_of,
 };
+use crate::migration::forecast::ESTIMATE_NAME;
 use crate::migration::{Error, checkpoint, journal, report};
 
 /// The name of the lock in a directory in which files are replaced. It exists while it is held, and after a crash.
@@ -143,6 +144,11 @@ impl RunDirectory {
     /// What is being removed: a directory that had another name until then.
     pub fn retired_path(&self) -> PathBuf {
         self.path.join("retired")
+    }
+
+    /// The last estimate.
+    pub fn estimate_path(&self) -> PathBuf {
+        self.path.join(ESTIMATE_NAME)
     }
 
     /// The report of the last run.

@@ -123,10 +123,7 @@ fn in_order(mut candidates: Vec<&Candidate>) -> Vec<&Candidate> {
 }
 
 /// What the walk of a run would find, or the one file that the operator named.
-fn entries(
-    root: &Arc<dyn ReadRoot>,
-    options: &MigrateOptions,
-) -> Result<Box<dyn Iterator<Item = ScanEntry>>, Error> {
+fn entries(root: &Arc<dyn ReadRoot>, options: &MigrateOptions) -> Result<Box<dyn Iterator<Item = ScanEntry>>, Error> {
     Ok(match &options.manifest {
         Some(file) => Box::new(iter::once(ScanEntry { path: file.clone(), found: Found::Manifest })),
         None => Box::new(Scan::start(root.clone(), options.layout, Vec::new())?),

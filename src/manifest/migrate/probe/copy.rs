@@ -41,8 +41,7 @@ impl<'a> TreeCopy<'a> {
         (documents, transformer): (&'a DocumentReader, &'a Transformer),
         stop: &'a StopToken,
     ) -> Result<Self, DiskError> {
-        let mut copy =
-            Self { disk, root, to, documents, transformer, stop, made: BTreeSet::new(), buffer: Vec::new() };
+        let mut copy = Self { disk, root, to, documents, transformer, stop, made: BTreeSet::new(), buffer: Vec::new() };
         copy.make_directories(Path::new(ARTIFACTS))?;
         Ok(copy)
     }
@@ -82,7 +81,11 @@ impl<'a> TreeCopy<'a> {
         let mut write = |piece: &[u8]| {
             written = copy.write_all_at(at, piece);
             at += piece.len() as u64;
-            if written.is_err() || self.stop.is_requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if written.is_err() || self.stop.is_requested() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         };
         match self.root.read_pieces(file, &mut write) {
             // The migration of the sample meets what there is of it.

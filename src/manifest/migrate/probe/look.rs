@@ -62,12 +62,7 @@ impl Onlooker {
     }
 
     /// Looks at these. `run_id` is that of a run whose ledger would name them.
-    pub(super) fn look(
-        mut self,
-        candidates: &[&Candidate],
-        run_id: &str,
-        stop: &StopToken,
-    ) -> Result<Seen, Error> {
+    pub(super) fn look(mut self, candidates: &[&Candidate], run_id: &str, stop: &StopToken) -> Result<Seen, Error> {
         let mut seen = Seen { cached_share: cached_share(&*self.root, candidates), ..Seen::default() };
         let mut buffer = Vec::new();
         for Candidate { file, len_bytes, .. } in candidates {
@@ -83,13 +78,7 @@ impl Onlooker {
         Ok(seen)
     }
 
-    fn look_at(
-        &mut self,
-        file: &Path,
-        len_bytes: u64,
-        buffer: &mut Vec<u8>,
-        run_id: &str,
-    ) -> Result<Taken, Error> {
+    fn look_at(&mut self, file: &Path, len_bytes: u64, buffer: &mut Vec<u8>, run_id: &str) -> Result<Taken, Error> {
         if !self.selector.as_mut().map_or(Ok(true), |selector| selector.takes(file))? {
             return Ok(Taken::default());
         }

@@ -25,6 +25,7 @@ use crate::manifest::run_options::MigrateOptions;
 use crate::manifest::selection::{Newer, Selection};
 use crate::manifest::tree::scan::ARTIFACTS;
 use crate::migration::clock::{new_run_id, now_or_nearest};
+use crate::migration::forecast::History;
 use crate::migration::lifecycle::Places;
 use crate::migration::probe::{Amount, Drawn, Needs, Probe};
 use crate::migration::{Error, RunDirectory, RunOptions, Start, check_stop};
@@ -120,16 +121,13 @@ impl ManifestProbe {
         let run = RunOptions {
             rate_limit: None,
             start: Start::Auto,
+            history: History::None,
             checkpoint_interval_records: self.options.run.checkpoint_interval_records.min(commit_records).max(1),
             ..self.options.run
         };
         let Selection { job, status, newer, limit } = self.options.selection.clone();
-        let selection = Selection {
-            job,
-            status,
-            newer: newer.map(|_| Newer::Age(i64::MAX)),
-            limit: limit.map(|_| u64::MAX),
-        };
+        let selection =
+            Selection { job, status, newer: newer.map(|_| Newer::Age(i64::MAX)), limit: limit.map(|_| u64::MAX) };
         MigrateOptions { allow_empty: true, selection, run, ..self.options.clone() }
     }
 }
