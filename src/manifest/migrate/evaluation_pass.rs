@@ -103,9 +103,11 @@ pub(super) struct Evaluator {
 /// What a batch of files came to.
 #[derive(Default)]
 pub(super) struct EvaluatedBatch {
-    tally: Tally,
+    /// Outcomes and findings.
+    pub(super) tally: Tally,
     records: u64,
-    space_needed: SpaceNeeded,
+    /// What the files need that a run would replace.
+    pub(super) space_needed: SpaceNeeded,
 }
 
 impl Converter for Evaluator {

@@ -12,6 +12,7 @@ pub(crate) mod group_commit;
 pub mod ledger;
 pub(crate) mod ledger_by_file;
 mod plan;
+pub mod probe;
 pub(crate) mod selector;
 pub(crate) mod share;
 pub mod space_needed;

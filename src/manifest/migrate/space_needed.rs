@@ -41,6 +41,17 @@ impl FileSystemNeeds {
 #[derive(Debug, Default)]
 pub struct SpaceNeeded(BTreeMap<u64, Needed>);
 
+/// What new files need, on whatever file systems they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NeededSums {
+    /// Bytes, in whole blocks.
+    pub bytes: u64,
+    /// Files that are created.
+    pub inodes: u64,
+    /// Files that get a second name.
+    pub links: u64,
+}
+
 #[derive(Debug, Default)]
 struct Needed {
     directory: PathBuf,
@@ -71,6 +82,16 @@ impl SpaceNeeded {
             needed.inodes += inodes;
             needed.links += links;
         }
+    }
+
+    /// Returns the sums over all file systems.
+    pub fn sums(&self) -> NeededSums {
+        let add = |sums: NeededSums, needed: &Needed| NeededSums {
+            bytes: sums.bytes + needed.bytes,
+            inodes: sums.inodes + needed.inodes,
+            links: sums.links + needed.links,
+        };
+        self.0.values().fold(NeededSums::default(), add)
     }
 
     /// Measures what each file system has left.
