@@ -58,10 +58,10 @@ impl Taken {
         let finding_bytes = |finding: &Finding| serde_json::to_vec(finding).map_or(0, |line| line.len() + 1);
         let mut line_bytes = findings.iter().map(finding_bytes).sum::<usize>();
         let mut taken = Self { is_refused, ..Self::default() };
-        if sums.inodes > 0 {
+        if let Some(bytes_of_one) = sums.bytes.checked_div(sums.inodes) {
             let is_copied = sums.links == 0;
             let old_bytes = len_bytes.next_multiple_of(BLOCK_BYTES) as f64;
-            taken.file_bytes = (sums.bytes / sums.inodes) as f64;
+            taken.file_bytes = bytes_of_one as f64;
             (taken.freed_bytes, taken.copied_bytes) = if is_copied { (0.0, old_bytes) } else { (old_bytes, 0.0) };
             (taken.inodes, taken.names) = (sums.inodes as f64, sums.links as f64);
             line_bytes += line_len(run_id, LedgerEntry::Written(written(file)));
