@@ -19,6 +19,7 @@ pub mod clean;
 pub mod file_history;
 pub mod generate;
 pub mod index;
+pub mod leftovers;
 pub mod migrate;
 mod nothing_found;
 pub mod outcome;

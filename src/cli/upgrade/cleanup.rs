@@ -12,7 +12,7 @@ use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::command::Answer;
 use crate::cli::progress::Watch;
 use crate::cli::table::Table;
-use crate::durable::{Disk, RealDisk, replace_file};
+use crate::durable::{Disk, RealDisk, remove_tree, replace_file};
 use crate::migration::{Error, LockedRun, RunDirectory, clock};
 use crate::observe::Scope;
 use crate::pipeline::StopToken;
@@ -73,6 +73,8 @@ impl CleanupCommand {
             text.push('\n');
             replace_file(&RealDisk, &layout.artifact("cleanup"), text.as_bytes())?;
             let rows: u64 = end.tables.iter().map(|cleaned| cleaned.deleted).sum();
+            // What a phase that was killed has shown of itself.
+            remove_tree(&*held.disk, &layout.run().live_path())?;
             held.note(Some(&run.run_id), "cleaned", serde_json::json!({ "rows": rows, "dropped": end.dropped }))?;
         }
         let next = format!("the backups stay in {}", layout.backups(&run.run_id).display());

@@ -81,8 +81,16 @@ fn every_check_has_a_code_and_a_next_step_where_it_is_not_right() {
     let checks = estimate["checks"].as_array().unwrap();
     let codes: Vec<_> = checks.iter().map(|check| check["code"].as_str().unwrap()).collect();
     for code in [
-        "free_space", "free_inodes", "memory", "open_files", "write_permission", "same_file_system",
-        "network_file_system", "clock", "damage", "lock",
+        "free_space",
+        "free_inodes",
+        "memory",
+        "open_files",
+        "write_permission",
+        "same_file_system",
+        "network_file_system",
+        "clock",
+        "damage",
+        "lock",
     ] {
         assert!(codes.contains(&code), "{code}: {codes:?}");
     }

@@ -7,6 +7,7 @@ mod index;
 mod lost_trees;
 mod mistakes;
 mod obstacles;
+mod probe;
 mod properties;
 mod selection;
 mod verbs;

@@ -70,8 +70,14 @@ fn an_upgrade_is_read_from_the_directory_of_the_databases() {
     set.upgrade("monitor", &[]).expect(0);
     let refused = set.upgrade("cleanup", &["--yes"]).expect(2);
     assert!(refused.stderr.contains("are watched until"), "{}", refused.stderr);
+    // A phase that was killed leaves this.
+    let live = set.path().join("migration/live.json");
+    fs::write(&live, "{}").unwrap();
+    set.upgrade("cleanup", &["--dry-run", "--force"]).expect(0);
+    assert!(live.exists());
     let end = set.upgrade("cleanup", &["--yes", "--force", "--drop-own-tables", "--json"]).expect(0).json();
     assert_eq!(end["dropped"].as_array().unwrap().len(), 8, "{end}");
+    assert!(!live.exists() && live.with_file_name("journal.jsonl").exists());
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::manifest::tree::scan::{Found, Scan, ScanEntry};
 use crate::migration::{Error, check_stop};
 use crate::pipeline::StopToken;
 
-/// The most manifests that are kept to draw from. Those of a larger tree are drawn by lot during the walk.
+/// The most manifests that are kept to draw from. Those of a larger tree are drawn at random during the walk.
 const KEPT_MAX: usize = 50_000;
 const RANK_BYTES: usize = 16;
 

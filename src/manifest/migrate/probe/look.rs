@@ -63,10 +63,10 @@ impl Onlooker {
 
     /// Looks at these. `run_id` is that of a run whose ledger would name them.
     pub(super) fn look(mut self, candidates: &[&Candidate], run_id: &str, stop: &StopToken) -> Result<Seen, Error> {
-        let mut seen = Seen { cached_share: cached_share(&*self.root, candidates), ..Seen::default() };
-        let mut buffer = Vec::new();
+        let (mut seen, mut cached, mut buffer) = (Seen::default(), Cached::default(), Vec::new());
         for Candidate { file, len_bytes, .. } in candidates {
             check_stop(stop)?;
+            cached.look_at(&self.root.path().join(file), *len_bytes);
             let started = Instant::now();
             let taken = self.look_at(file, *len_bytes, &mut buffer, run_id)?;
             seen.took += started.elapsed();
@@ -75,7 +75,7 @@ impl Onlooker {
             seen.refused += u64::from(taken.is_refused);
             seen.taken.push(taken);
         }
-        Ok(seen)
+        Ok(Seen { cached_share: cached.share(), ..seen })
     }
 
     fn look_at(&mut self, file: &Path, len_bytes: u64, buffer: &mut Vec<u8>, run_id: &str) -> Result<Taken, Error> {
@@ -89,16 +89,26 @@ impl Onlooker {
     }
 }
 
-/// Returns which part of their bytes is in the page cache, or `None` if that cannot be told for any of them.
-fn cached_share(root: &dyn ReadRoot, candidates: &[&Candidate]) -> Option<f64> {
-    let (mut known_bytes, mut cached_bytes) = (0, 0.0);
-    for Candidate { file, len_bytes, .. } in candidates {
-        let opened = SourceFile::open_no_follow(&root.path().join(file), ReaderKind::Pread).ok();
-        let share = opened.zip(usize::try_from(*len_bytes).ok()).and_then(|(file, len)| file.cached_share(0, len));
+/// How much of files is in the page cache.
+#[derive(Default)]
+struct Cached {
+    /// Bytes of files of which that is known.
+    known_bytes: u64,
+    cached_bytes: f64,
+}
+
+impl Cached {
+    fn look_at(&mut self, path: &Path, len_bytes: u64) {
+        let opened = SourceFile::open_no_follow(path, ReaderKind::Pread).ok();
+        let share = opened.zip(usize::try_from(len_bytes).ok()).and_then(|(file, len)| file.cached_share(0, len));
         if let Some(share) = share {
-            known_bytes += len_bytes;
-            cached_bytes += share * *len_bytes as f64;
+            self.known_bytes += len_bytes;
+            self.cached_bytes += share * len_bytes as f64;
         }
     }
-    (known_bytes > 0).then(|| cached_bytes / known_bytes as f64)
+
+    /// Returns which part is, or `None` if that is not known of any file.
+    fn share(&self) -> Option<f64> {
+        (self.known_bytes > 0).then(|| self.cached_bytes / self.known_bytes as f64)
+    }
 }

@@ -1,4 +1,4 @@
-//! What of a tree is migrated to measure how long the whole takes: manifests drawn by lot.
+//! What of a tree is migrated to measure how long the whole takes: manifests drawn at random.
 
 mod candidates;
 mod copy;

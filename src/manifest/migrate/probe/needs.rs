@@ -12,8 +12,9 @@ use crate::manifest::migrate::space_needed::NeededSums;
 use crate::manifest::tree::file_names::backup_name;
 use crate::migration::Finding;
 
-/// The state of a run besides its ledger and its findings: lock, plan, two checkpoints, journal, report and its page.
-const RUN_DIRECTORY_BYTES: u64 = 96 << 10;
+/// The state of a run besides its ledger and its findings: lock, plan, two checkpoints, journal, and the report of a long run
+/// with its page.
+const RUN_DIRECTORY_BYTES: u64 = 160 << 10;
 /// Files and the directory of that state.
 const RUN_DIRECTORY_INODES: u64 = 16;
 /// A sample shows no less than the truth by this many standard errors in 49 of 50 cases.
@@ -57,10 +58,10 @@ impl Taken {
         let finding_bytes = |finding: &Finding| serde_json::to_vec(finding).map_or(0, |line| line.len() + 1);
         let mut line_bytes = findings.iter().map(finding_bytes).sum::<usize>();
         let mut taken = Self { is_refused, ..Self::default() };
-        if sums.inodes > 0 {
+        if let Some(bytes_of_one) = sums.bytes.checked_div(sums.inodes) {
             let is_copied = sums.links == 0;
             let old_bytes = len_bytes.next_multiple_of(BLOCK_BYTES) as f64;
-            taken.file_bytes = (sums.bytes / sums.inodes) as f64;
+            taken.file_bytes = bytes_of_one as f64;
             (taken.freed_bytes, taken.copied_bytes) = if is_copied { (0.0, old_bytes) } else { (old_bytes, 0.0) };
             (taken.inodes, taken.names) = (sums.inodes as f64, sums.links as f64);
             line_bytes += line_len(run_id, LedgerEntry::Written(written(file)));
