@@ -84,8 +84,18 @@ impl Forecast {
         let Some(limit) = limit else { return self };
         let floor = Self::floor_of(records, limit);
         let figures = &mut self.figures;
+        let free = figures.p50;
         for seconds in [&mut figures.p10, &mut figures.p50, &mut figures.p90] {
             *seconds = seconds.max(floor);
+        }
+        // The limit holds up `run` alone: the other phases take as long as without it.
+        let (part, mut rest) = (free / figures.p50.max(f64::MIN_POSITIVE), 1.0);
+        for (_, share) in figures.phases.iter_mut().filter(|(phase, _)| *phase != Phase::Run) {
+            *share *= part;
+            rest -= *share;
+        }
+        for (_, share) in figures.phases.iter_mut().filter(|(phase, _)| *phase == Phase::Run) {
+            *share = if part < 1.0 { rest } else { *share };
         }
         self.floor = Some(floor);
         self
@@ -160,6 +170,8 @@ mod tests {
         assert!(!free.is_limited() && free.floor == Some(9.9) && free.figures.p10 > 9.9);
         let held = forecast(&[]).limited(100_000, NonZeroU32::new(100));
         let ForecastFigures { p10, p50, p90, .. } = held.figures;
+        let shares: f64 = held.figures.phases.iter().map(|(_, share)| share).sum();
+        assert!((shares - 1.0).abs() < 1e-9, "{:?}", held.figures.phases);
         assert!(held.is_limited() && [p10, p50, p90].iter().all(|seconds| (seconds - 999.9).abs() < 1e-9));
     }
 

@@ -1,19 +1,14 @@
 //! The commands around a migration: plan, estimate, status, clean.
 
 use std::fs;
-use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::support::nodes::tree;
-use crate::support::old_objects::zstd;
 use crate::support::old_store::OldStore;
-use crate::support::read_only::ReadOnly;
 use crate::support::store_runs::{eager, stopped, with};
 use haul::cas::Algorithm;
 use haul::cas::clean::{CleanItem, CleanKind, clean, clean_plan};
-use haul::cas::format::encoding::Compress;
-use haul::cas::migrate::estimate::{Estimate, estimate};
 use haul::cas::migrate::migrate;
 use haul::cas::migrate::plan::plan;
 use haul::cas::options::{Linking, MigrateOptions, Placement};
@@ -21,7 +16,7 @@ use haul::cas::rollback::{RollbackRequest, rollback};
 use haul::cas::source::location::Shape;
 use haul::cas::state::{CHECKPOINT_KIND, RunState};
 use haul::cas::status::{Holds, Status, status};
-use haul::durable::{CrashFault, Disk, InjectedFault, RealDisk, SimulatedDisk};
+use haul::durable::{CrashFault, Disk, RealDisk, SimulatedDisk};
 use haul::migration::{CheckpointFile, Durability, Error, RunOptions, Stage, Start, checkpoint, exit, journal};
 use haul::pipeline::{Control, Event, Observer, StopToken};
 
@@ -97,7 +92,7 @@ fn stop_half_way(store: &OldStore, placement: Placement) {
     assert!(end.stopped);
 }
 
-// Plan and estimate.
+// Plan.
 
 #[test]
 fn a_plan_counts_references_and_writes_nothing() {
@@ -124,82 +119,6 @@ fn a_plan_counts_references_and_writes_nothing() {
     let inside = haul::cas::paths::TargetPaths::new(&store.root().join("new")).unwrap();
     let error = with(|control| plan(&store.root(), &inside, &eager(), control)).unwrap_err();
     assert_eq!(error.exit_code(), exit::USAGE);
-}
-
-fn measure(disk: Arc<dyn Disk>, store: &OldStore, options: &MigrateOptions, sample: u64) -> Result<Estimate, Error> {
-    let before = tree(store.place());
-    let sample = NonZeroU64::new(sample).unwrap();
-    let end = with(|control| estimate(disk, &store.root(), &store.paths(), options, sample, control));
-    assert_eq!(tree(store.place()), before, "what was written is removed");
-    end
-}
-
-#[test]
-fn an_estimate_measures_and_leaves_nothing() {
-    let store = OldStore::with_objects(40);
-    store.stored(Algorithm::Cas, &[0; 9000], &zstd(&[0; 9000]), Shape::TwoLevels);
-    store.stored(Algorithm::Cas, b"damaged", b"x", Shape::TwoLevels);
-    for compress in [Compress::AsStored, Compress::Identity, Compress::Zstd(3)] {
-        let options = MigrateOptions { compress, ..eager() };
-        let whole = measure(disk(), &store, &options, 1000).unwrap();
-        assert_eq!((whole.sample_objects, whole.plan.objects), (42, 42));
-        assert!(whole.sample_bytes > 4000);
-        let rates = [whole.read_objects_per_second, whole.files_per_second, whole.directories_per_second];
-        assert!(rates.iter().all(|rate| rate.is_some_and(|rate| rate > 0)), "{rates:?}");
-        assert!(whole.write_problem.is_none() && whole.seconds_expected.is_some_and(|seconds| seconds > 0.0));
-        assert!(whole.fits && whole.objects_per_second.is_some());
-        assert_eq!((whole.space_needed_bytes, whole.inodes_needed), {
-            (whole.plan.space_needed_bytes, whole.plan.inodes_needed)
-        });
-        assert_eq!(measure(disk(), &store, &options, 7).unwrap().sample_objects, 7);
-    }
-}
-
-#[test]
-fn where_nothing_can_be_written_only_reading_is_measured() {
-    let store = OldStore::with_objects(10);
-    let read_only: Arc<dyn Disk> = Arc::new(ReadOnly);
-    let end = measure(read_only, &store, &eager(), 100).unwrap();
-    assert!(end.write_problem.is_some() && end.files_per_second.is_none() && end.seconds_expected.is_none());
-    assert!(end.read_objects_per_second.is_some() && end.free_bytes > 0);
-}
-
-#[test]
-fn a_disk_that_is_too_small_is_reported_and_no_error() {
-    let store = OldStore::with_objects(10);
-    let simulated = SimulatedDisk::with_directories(&[store.place()]);
-    simulated.set_capacity(300);
-    let end = measure(Arc::new(simulated.clone()), &store, &eager(), 100).unwrap();
-    assert!(!end.fits && end.free_bytes == 300 && end.free_inodes.is_none());
-    assert!(end.write_problem.is_some());
-    assert!(simulated.snapshot().is_empty());
-}
-
-#[test]
-fn a_measurement_that_fails_leaves_nothing() {
-    let store = OldStore::with_objects(3);
-    for n in 0.. {
-        let simulated = SimulatedDisk::with_directories(&[store.place()]);
-        simulated.fail_operation(n, InjectedFault::Eio);
-        let result = measure(Arc::new(simulated.clone()), &store, &eager(), 100);
-        if simulated.fault_is_pending() {
-            break;
-        }
-        assert!(matches!(result, Err(Error::Disk(_))), "{n}");
-        // A later clean-up removes what could not be removed now.
-        let left = clean_plan(Arc::new(simulated.clone()), &store.paths()).unwrap();
-        assert!(left.iter().all(|item| item.kind == CleanKind::Temporary), "{left:?}");
-        clean(Arc::new(simulated.clone()), &store.paths(), &left).unwrap();
-        let names: Vec<_> = simulated.list(store.place()).unwrap().into_iter().map(|entry| entry.name).collect();
-        assert!(names.iter().all(|name| name == "new.migration"), "{n}: {names:?}");
-    }
-}
-
-#[test]
-fn an_empty_source_takes_no_time() {
-    let end = measure(disk(), &OldStore::new(), &MigrateOptions { allow_empty: true, ..eager() }, 100).unwrap();
-    assert_eq!((end.sample_objects, end.seconds_expected, end.objects_per_second), (0, Some(0.0), None));
-    assert!(end.fits);
 }
 
 // Status.

@@ -146,7 +146,7 @@ fn arguments_that_make_no_sense_are_usage_errors() {
         "cas generate x --objects 1 --zstd-share 0.5",
         "cas generate x --objects 1 --generation v2 --zstd-share nan",
         "cas plan --source a",
-        "cas estimate --source a --target b --sample 0",
+        "cas estimate --source a --target b --for never",
         "cas migrate --source a --target b --dry-run --resume",
         "cas migrate --source a --target b --dry-run --no-publish",
         "cas status",

@@ -35,12 +35,13 @@ fn a_limit_is_a_floor_under_the_whole_range() {
     ] {
         let estimate = place.json(&format!("{arguments} {BRIEFLY}"));
         let [p10, _, p90] = range(&estimate["time"]);
-        assert!(p10 >= floor - 1e-6 && p90 < 40.0, "{arguments}: {p10} to {p90}");
+        assert!(p10 >= floor - 1e-6 && p90 >= p10, "{arguments}: {p10} to {p90}");
         let said = estimate["limit"]["seconds_at_least"].as_f64().unwrap();
         assert!((said - floor).abs() < 0.3, "{arguments}: {said}");
     }
     let text = place.run(&format!("space estimate ./s --rate-limit 10 {BRIEFLY}")).expect(0).stdout;
-    assert!(text.lines().any(|line| line.starts_with("time ") && line.contains("about 20 s")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("time ") && line.contains("about ")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("limit ") && line.contains("at least 19 s")), "{text}");
     assert!(text.lines().any(|line| line.starts_with("rate ") && line.contains("nodes/s")), "{text}");
 }
 

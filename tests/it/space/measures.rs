@@ -4,18 +4,14 @@ use std::fs;
 use std::sync::Arc;
 
 use crate::support::files::tree;
-use crate::support::read_only::ReadOnly;
 use crate::support::space::{DELETE, STORE, Space, episode, records};
 use crate::support::space_runs::{UPDATE, disk, eager};
 use haul::durable::{Disk, InjectedFault, ReaderKind, SimulatedDisk};
 use haul::migration::{Error, exit};
 use haul::pipeline::{Control, Event, Observer, Silent, StopToken};
-use haul::space::clean::{CleanKind, clean_plan};
 use haul::space::generate::GenerateOptions;
 use haul::space::generate::write::generate_space;
 use haul::space::log::wal::encode_record;
-use haul::space::migrate::estimate::estimate;
-use haul::space::options::MigrateOptions;
 use haul::space::paths::SpacePaths;
 use haul::space::stats::{REGIONS_LISTED_MAX, Span, Stats, stats};
 
@@ -98,56 +94,6 @@ fn a_stopped_count_is_no_count() {
     stop.request();
     let error = stats(&space.paths(), ReaderKind::Auto, &Control { stop: &stop, observer: &Silent }).unwrap_err();
     assert_eq!(error.exit_code(), exit::TEMPORARY);
-}
-
-// Estimate.
-
-#[test]
-fn an_estimate_measures_and_leaves_nothing() {
-    let space = Space::new();
-    let list: Vec<_> = (0..500).map(|at| (at, STORE, episode(&format!("e-{at}")))).collect();
-    space.log(1, &records(&list));
-    let before = tree(&space.root());
-    let estimate = estimate(disk(), &space.paths(), &MigrateOptions::default()).unwrap();
-    assert_eq!(tree(&space.root()), before);
-    assert_eq!((estimate.plan.records_estimated, estimate.sample_bytes), (500, estimate.plan.source_bytes));
-    assert!(estimate.seconds_expected.unwrap() > 0.0 && estimate.write_problem.is_none());
-    assert!(estimate.read_bytes_per_second.is_some() && estimate.write_bytes_per_second.is_some());
-    assert!(estimate.nodes_per_second.is_some());
-    assert_eq!(estimate.fits, estimate.free_bytes >= estimate.space_needed_bytes);
-    serde_json::to_string(&estimate).unwrap();
-}
-
-#[test]
-fn an_empty_space_takes_no_time() {
-    let space = Space::new();
-    let estimate = estimate(disk(), &space.paths(), &MigrateOptions::default()).unwrap();
-    assert_eq!((estimate.seconds_expected, estimate.sample_bytes), (Some(0.0), 0));
-}
-
-#[test]
-fn where_nothing_can_be_written_that_is_said() {
-    let space = Space::new();
-    space.log(1, &records(&[(0, STORE, episode("a"))]));
-    let estimate = estimate(Arc::new(ReadOnly), &space.paths(), &MigrateOptions::default()).unwrap();
-    assert!(estimate.write_problem.is_some() && estimate.write_bytes_per_second.is_none());
-    assert!(estimate.seconds_expected.is_none() && estimate.sample_bytes > 0);
-}
-
-#[test]
-fn a_measurement_that_fails_leaves_nothing_and_one_that_dies_is_cleaned() {
-    let space = Space::new();
-    space.log(1, &records(&[(0, STORE, episode("a"))]));
-    for n in 1..3 {
-        let simulated = SimulatedDisk::with_directories(&[&space.root()]);
-        simulated.fail_operation(n, InjectedFault::Enospc);
-        let error = estimate(Arc::new(simulated.clone()), &space.paths(), &MigrateOptions::default()).unwrap_err();
-        assert!(matches!(error, Error::Disk(_)), "{error}");
-        assert!(simulated.snapshot().is_empty(), "{n}");
-    }
-    fs::write(space.root().join(".estimate-7.tmp"), b"x").unwrap();
-    let items = clean_plan(disk(), &space.paths()).unwrap();
-    assert_eq!((items.len(), items[0].kind), (1, CleanKind::Temporary));
 }
 
 // Generate.
