@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_told_by_the_type() {
+    fn the_type_shows_a_network() {
         assert!(is_network("nfs4") && is_network("fuse.sshfs") && !is_network("ext4") && !is_network("fuse.ntfs"));
     }
 

@@ -94,7 +94,7 @@ impl Bench<'_, '_> {
         Ok(())
     }
 
-    /// Migrates `records` records that are drawn anew. The commits are those of a probe of `of` records.
+    /// Migrates `records` records that are drawn for it. The commits are those of a probe of `of` records.
     fn run(&mut self, records: u64, of: u64) -> Result<ProbeRun, Error> {
         check_stop(self.control.stop)?;
         self.seed += 1;

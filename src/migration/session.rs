@@ -10,11 +10,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::context::Context;
-use super::expectation::{Expectation, Whole};
 use super::lifecycle::{Check, Migration, Places, RunPlan, Standing, StateOf, Step, Summary};
 use super::preflight::{last_run, preflight, standing};
 use super::report::about::{environment, haul_version, settings, with_events};
 use super::report::parts::{AboutRun, Peaks, Settings};
+use super::run::expectation::{Expectation, Whole};
 use super::run::locked::LockedRun;
 use super::run::options::{RunOptions, Start};
 use super::run::state::{Durability, RunState};

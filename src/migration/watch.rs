@@ -20,7 +20,7 @@ pub struct AttemptWatch<'a> {
     started_at: String,
     cpu_before: Option<Duration>,
     attempts: Mutex<Attempts>,
-    pub(super) tally: Tally,
+    pub(in crate::migration) tally: Tally,
     pub(super) timeline: Timeline,
 }
 
@@ -45,7 +45,7 @@ impl<'a> AttemptWatch<'a> {
     }
 
     /// Returns how long the attempt has taken until now.
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(in crate::migration) fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 

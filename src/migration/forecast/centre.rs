@@ -159,7 +159,7 @@ mod tests {
         assert_eq!((probes.centre(4_000, &[]).0, probes.centre(3_000, &[]).0), (5.0, 5.0));
         // Where the larger one was faster, more does not take less.
         assert!(times([6.0, 6.0], [5.0, 5.0]).centre(100_000, &[]).0 >= 5.0);
-        // An empty source, and times that cannot be told from none.
+        // An empty source, and times of nothing.
         let nothing = ProbeTimes::default();
         assert!(nothing.centre(0, &[]).0 > 0.0 && nothing.probed().noise == 0.0);
     }

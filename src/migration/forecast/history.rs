@@ -10,7 +10,7 @@ use crate::durable::{append_line, keep_last_lines, lines_of};
 
 /// Lines that are kept.
 const LINES_MAX: usize = 1_000;
-/// Lines that may be there before the oldest go, so that the file is not written anew each time.
+/// Lines that may be there before the oldest go, so that the file is not rewritten each time.
 const LINES_BEFORE_CUT: usize = 1_100;
 /// The longest line.
 const LINE_BYTES_MAX: usize = 4_096;
@@ -28,7 +28,7 @@ pub enum History {
 }
 
 impl History {
-    /// Returns the file, if there is to be one.
+    /// Returns the file, if there is one.
     pub fn file(self) -> Option<PathBuf> {
         match self {
             Self::None => None,

@@ -4,6 +4,7 @@ pub(crate) mod attempts;
 pub(crate) mod directory;
 pub(crate) mod directory_locks;
 pub(crate) mod entries;
+pub(crate) mod expectation;
 pub(crate) mod locked;
 pub(crate) mod lost_files;
 pub(crate) mod options;

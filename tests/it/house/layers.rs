@@ -9,7 +9,7 @@ const LEVELS: [&[&str]; 8] = [
     &["cli"],
     &["serve"],
     &["observe"],
-    &["requiem", "upgrade"],
+    &["estimate", "requiem", "upgrade"],
     &["space", "cas", "manifest", "db"],
     &["migration"],
     &["pipeline"],

@@ -1,4 +1,4 @@
-//! What of a store is migrated to measure how long the whole takes: objects drawn by lot while the source is walked.
+//! What of a store is migrated to measure how long the whole takes: objects drawn at random while the source is walked.
 
 pub(super) mod needs;
 pub(super) mod reading;

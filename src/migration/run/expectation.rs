@@ -4,16 +4,13 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, absolute};
 
-use super::context::Context;
-use super::forecast::graded::PastRun;
-use super::forecast::{Forecast, StoredForecast};
-use super::lifecycle::RunPlan;
-use super::now_text;
-use super::report::about::seconds;
-use super::report::parts::Grade;
-use super::run::options::RunOptions;
-use super::run::state::Durability;
-use super::watch::AttemptWatch;
+use super::options::RunOptions;
+use super::state::Durability;
+use crate::migration::forecast::graded::PastRun;
+use crate::migration::forecast::{Forecast, StoredForecast};
+use crate::migration::report::about::seconds;
+use crate::migration::report::parts::Grade;
+use crate::migration::{AttemptWatch, Context, RunPlan, now_text};
 use crate::pipeline::ForecastFigures;
 
 /// Digits of the digest of a path.
@@ -114,7 +111,7 @@ pub fn settings_text(options: &RunOptions, durability: Durability) -> String {
     text
 }
 
-/// Returns what a path is told by that is not to be named.
+/// Returns what stands for a path that is not named.
 fn path_digest(path: &Path) -> String {
     let path = absolute(path).unwrap_or_else(|_| path.to_path_buf());
     let mut digest = blake3::hash(path.as_os_str().as_bytes()).to_hex().to_string();
@@ -140,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_by_digits_alone() {
+    fn digits_stand_for_a_path() {
         let digest = path_digest(Path::new("/secret/name"));
         assert_eq!(digest.len(), PATH_DIGITS);
         assert!(digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
