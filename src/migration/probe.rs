@@ -21,7 +21,7 @@ pub struct Amount {
     pub cost_bytes: u64,
 }
 
-/// Records that were drawn by lot.
+/// Records that were drawn at random.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Drawn {
     /// How many.
@@ -66,10 +66,10 @@ pub trait Probe {
     /// Returns the directory that samples are made in: a name next to the target that `clean` knows for an estimate's.
     fn scratch(&self) -> PathBuf;
 
-    /// Reads and converts about `records` records that `seed` draws by lot from the whole source. Writes nothing.
+    /// Reads and converts about `records` records that `seed` draws at random from the whole source. Writes nothing.
     fn read(&self, records: u64, seed: u64, control: &Control<'_>) -> Result<Drawn, Error>;
 
-    /// Copies about `records` records that `seed` draws by lot from the whole source into `scratch`, an empty directory, as a
+    /// Copies about `records` records that `seed` draws at random from the whole source into `scratch`, an empty directory, as a
     /// store that [`run`](Self::run) migrates. The same seed draws the same records.
     fn sample(&self, scratch: &Path, records: u64, seed: u64, control: &Control<'_>) -> Result<Drawn, Error>;
 

@@ -77,7 +77,7 @@ pub fn estimate(
     control: &Control<'_>,
 ) -> Result<Estimate, Error> {
     let probe = CasProbe::open(disk.clone(), source, paths, options, control)?;
-    let entries = probe.drawn(sample_objects.get(), 0)?;
+    let entries = probe.drawn(sample_objects.get(), 0);
     let (reading, plan) = (probe.read_sample(&entries, control)?, probe.plan().clone());
     let directory = nearest_directory(&*disk, paths.parent())?;
     let writing = measure_writing(&*disk, &probe.scratch(), &files(&entries))?;

@@ -1,4 +1,4 @@
-//! Reads records of a log from places that are drawn by lot over its whole length.
+//! Reads records of a log from places that are drawn at random over its whole length.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What of a log is migrated to measure how long the whole takes: records drawn by lot.
+//! What of a log is migrated to measure how long the whole takes: records drawn at random.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Draws objects of a store by lot while it is walked, in whatever order they come.
+//! Draws objects of a store at random while it is walked, in whatever order they come.
 
 use std::collections::BinaryHeap;
 
