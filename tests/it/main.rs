@@ -42,6 +42,7 @@ mod support {
     pub mod space;
     pub mod space_runs;
     pub mod store_runs;
+    pub mod taken;
     pub mod tenants;
     pub mod v2_store;
 }

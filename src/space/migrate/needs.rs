@@ -3,7 +3,7 @@
 use crate::migration::RunDirectory;
 use crate::space::limits::{BLOCK_RECORDS_MAX, BLOCK_SOURCE_BYTES_MAX};
 use crate::space::log::source::WalSource;
-use crate::space::log::wal::HEADER_BYTES;
+use crate::space::log::wal::{EntryKind, HEADER_BYTES};
 use crate::space::options::MigrateOptions;
 use crate::space::store::layout::{
     BLOCK_ALIGN_BYTES, BLOCK_HEADER_BYTES, DIGEST_BYTES, ID_ENTRY_BYTES, ROW_BYTES, SEGMENT_HEADER_BYTES,
@@ -15,6 +15,9 @@ use crate::space::store::replay_key::CANDIDATE_BYTES;
 const BLOCK_BYTES: u64 = 4096;
 /// Journal, plan, checkpoints, findings and reports, the directories, and the manifest of the store.
 const STATE_BYTES: u64 = 25 * BLOCK_BYTES;
+/// A line of the findings about a deletion, which names what it has deleted, and about other records.
+const DELETION_FINDING_BYTES: u64 = 330;
+const FINDING_BYTES: u64 = 220;
 /// Of its size, how much a store may be larger than expected.
 const MARGIN_PERMILLE: u64 = 10;
 /// Besides state and segments: the staging directory and three indexes, the scratch directory and its three parts, and a
@@ -30,11 +33,13 @@ pub(super) struct NeedsOfStore {
     pub target_bytes: u64,
     /// Bytes of the files that the ids are sorted in.
     scratch_bytes: u64,
+    /// Bytes of the findings.
+    findings_bytes: u64,
 }
 
 impl NeedsOfStore {
-    /// Returns what a store of so many records needs.
-    pub fn new(source: &WalSource, records: u64, options: &MigrateOptions) -> Self {
+    /// Returns what a store of so many records needs, and so many bytes of findings.
+    pub fn new(source: &WalSource, (records, findings_bytes): (u64, u64), options: &MigrateOptions) -> Self {
         let source_bytes = source.total_bytes();
         let record_bytes = source_bytes.checked_div(records).unwrap_or(0).max(1);
         let records_of_a_block = (BLOCK_SOURCE_BYTES_MAX / record_bytes).clamp(1, BLOCK_RECORDS_MAX as u64);
@@ -51,6 +56,7 @@ impl NeedsOfStore {
             target_bytes: bytes + bytes / 1000 * MARGIN_PERMILLE,
             // What fits into memory is sorted there.
             scratch_bytes: if sorted_bytes > memory_bytes { sorted_bytes } else { 0 },
+            findings_bytes,
         }
     }
 
@@ -62,7 +68,7 @@ impl NeedsOfStore {
 
     /// Returns the bytes that are left of it after a clean-up.
     pub fn bytes_after_clean(&self) -> u64 {
-        self.target_bytes + STATE_BYTES
+        self.target_bytes + self.findings_bytes + STATE_BYTES
     }
 
     /// Returns how many files and directories are there at most, before the index is complete, less those that are there
@@ -82,6 +88,15 @@ impl NeedsOfStore {
         // The runs of a merge are there with those that it makes.
         let sorted_runs = 2 * self.scratch_bytes.div_ceil((sort_bytes(options) / SORT_SHARE).max(1));
         absent + segments + sorted_runs + OTHER_ENTRIES
+    }
+}
+
+/// Returns what a run writes about a record of this kind, whatever is in it.
+pub(super) fn finding_bytes(kind: EntryKind) -> u64 {
+    match kind {
+        EntryKind::Store => 0,
+        EntryKind::Delete => DELETION_FINDING_BYTES,
+        _ => FINDING_BYTES,
     }
 }
 

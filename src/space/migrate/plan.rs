@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::needs::NeedsOfStore;
+use super::needs::{NeedsOfStore, finding_bytes};
 use crate::durable::{Disk, WindowError, read_again_if};
 use crate::migration::plan::escape_name;
 use crate::migration::{Error, PlannedFile, RunPlan, plan_digest};
 use crate::pipeline::StopToken;
 use crate::space::current_store::live_store;
-use crate::space::log::extent::Extent;
+use crate::space::log::extent::Content;
 use crate::space::log::lots::Lots;
 use crate::space::log::source::{OtherEntry, WalSource};
 use crate::space::log::wal::{HEADER_BYTES, WalHeader};
@@ -76,8 +76,8 @@ pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) ->
         source.names().iter().zip(source.files()).map(|(name, file)| planned_file(name, file)).collect();
     let digest = plan_digest(CHECKPOINT_KIND, FORMAT_VERSION, &files, &options.rules().to_string());
     let source_bytes = source.total_bytes();
-    let records_estimated = estimate_records(source)?;
-    let needs = NeedsOfStore::new(source, records_estimated, options);
+    let seen = estimate_records(source)?;
+    let needs = NeedsOfStore::new(source, (seen.records, seen.noted_bytes), options);
     Ok(Plan {
         source: source.directory().display().to_string(),
         valid_space_name: space.has_valid_name(),
@@ -85,7 +85,7 @@ pub fn plan(space: &SpacePaths, source: &WalSource, options: &MigrateOptions) ->
         linked: source.linked().to_vec(),
         others: others(source),
         source_bytes,
-        records_estimated,
+        records_estimated: seen.records,
         target_bytes_estimated: needs.target_bytes,
         space_needed_bytes: needs.peak_bytes(),
         space_after_clean_bytes: needs.bytes_after_clean(),
@@ -137,41 +137,59 @@ fn planned_file(name: &str, file: &crate::durable::SourceFile) -> PlannedFile {
     }
 }
 
-/// Extrapolates from the first records of the first file that has any, and from others all over the log.
-fn estimate_records(source: &WalSource) -> Result<u64, Error> {
-    let (bytes, records) = first_records(source)?;
-    if bytes == source.total_bytes() {
-        return Ok(records);
-    }
-    let Some(record_bytes) = bytes.checked_div(records) else { return Ok(0) };
-    let (mut drawn_bytes, mut drawn_records) = (0, 0);
-    let lots = Lots { source, record_bytes, seed: 0, stop: &StopToken::new() };
-    lots.draw(SAMPLE_RECORDS, |lot| {
-        drawn_bytes += lot.batch.extents.iter().map(|extent| extent.len_bytes).sum::<u64>();
-        drawn_records += lot.batch.extents.iter().map(Extent::records).sum::<u64>();
-        Ok(())
-    })?;
-    let mean_bytes = drawn_bytes.checked_div(drawn_records).unwrap_or(record_bytes);
-    Ok(source.total_bytes().div_ceil(mean_bytes.max(1)))
+/// Records, and what a run writes about them into the findings: it notes each deletion, update and control record.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    bytes: u64,
+    records: u64,
+    noted_bytes: u64,
 }
 
-/// Returns the bytes and the number of the first records of the first file that has any.
-fn first_records(source: &WalSource) -> Result<(u64, u64), Error> {
-    for file in source.files() {
-        let (mut at, mut records) = (0, 0);
-        let end = file.identity().len_bytes;
-        while records < SAMPLE_RECORDS && at + HEADER_BYTES as u64 <= end {
-            let mut bytes = [0; HEADER_BYTES];
-            read_again_if(|| file.read_exact_at(at, &mut bytes), WindowError::of_disk)?;
-            let Ok(header) = WalHeader::parse(&bytes) else { break };
-            at += HEADER_BYTES as u64 + u64::from(header.payload_len_bytes);
-            records += 1;
+impl Seen {
+    fn add(&mut self, header: &WalHeader) {
+        self.bytes += HEADER_BYTES as u64 + u64::from(header.payload_len_bytes);
+        self.records += 1;
+        self.noted_bytes += finding_bytes(header.kind());
+    }
+}
+
+/// Extrapolates from the first records of the first file that has any, and from others all over the log.
+fn estimate_records(source: &WalSource) -> Result<Seen, Error> {
+    let (bytes, first) = (source.total_bytes(), first_records(source)?);
+    if first.bytes == bytes || first.records == 0 {
+        return Ok(first);
+    }
+    let mut drawn = Seen::default();
+    let lots = Lots { source, record_bytes: first.bytes / first.records, seed: 0, stop: &StopToken::new() };
+    lots.draw(SAMPLE_RECORDS, |lot| {
+        for extent in &lot.batch.extents {
+            if let Content::Frames(frames) = &extent.content {
+                frames.iter().for_each(|frame| drawn.add(&frame.header));
+            }
         }
-        if records > 0 {
-            return Ok((at, records));
+        Ok(())
+    })?;
+    let Seen { bytes: of_bytes, records, noted_bytes } = if drawn.records > 0 { drawn } else { first };
+    let scaled = |count: u64| (u128::from(count) * u128::from(bytes)).div_ceil(u128::from(of_bytes)) as u64;
+    Ok(Seen { bytes, records: scaled(records), noted_bytes: scaled(noted_bytes) })
+}
+
+/// Looks at the first records of the first file that has any.
+fn first_records(source: &WalSource) -> Result<Seen, Error> {
+    let mut seen = Seen::default();
+    for file in source.files() {
+        let end = file.identity().len_bytes;
+        while seen.records < SAMPLE_RECORDS && seen.bytes + HEADER_BYTES as u64 <= end {
+            let mut bytes = [0; HEADER_BYTES];
+            read_again_if(|| file.read_exact_at(seen.bytes, &mut bytes), WindowError::of_disk)?;
+            let Ok(header) = WalHeader::parse(&bytes) else { break };
+            seen.add(&header);
+        }
+        if seen.records > 0 {
+            break;
         }
     }
-    Ok((0, 0))
+    Ok(seen)
 }
 
 /// Refuses a space whose pointer cannot be read or leads nowhere.

@@ -12,6 +12,7 @@ mod merge_check;
 mod owners;
 mod packed_references;
 mod places;
+mod probe;
 mod references;
 mod repair;
 mod repair_from;

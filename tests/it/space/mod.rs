@@ -7,6 +7,7 @@ mod framing;
 mod hostile;
 mod lost_log;
 mod measures;
+mod probe;
 mod read_back;
 mod replay;
 mod store;

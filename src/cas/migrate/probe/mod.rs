@@ -29,6 +29,8 @@ use crate::pipeline::{Control, Silent, StopToken};
 
 /// As many bytes are migrated in the time that an object costs beyond its bytes.
 const OBJECT_COST_BYTES: u64 = 64 << 10;
+/// Most bytes of the objects of a sample.
+const READ_BYTES_MAX: u64 = 4 << 30;
 /// The part of the free space that a sample may take for its own copy of the objects.
 const FREE_PARTS: u64 = 16;
 /// Objects that are read to find out how much smaller or larger blobs become.
@@ -69,9 +71,9 @@ impl CasProbe {
         &self.plan
     }
 
-    pub(super) fn drawn(&self, objects: u64, seed: u64) -> Result<Vec<Entry>, Error> {
-        let bytes_max = self.disk.free_bytes(&self.directory)? / FREE_PARTS;
-        Ok(self.sampler.draw(objects, seed, bytes_max))
+    /// Draws objects to be read. Nothing is written of them.
+    pub(super) fn drawn(&self, objects: u64, seed: u64) -> Vec<Entry> {
+        self.sampler.draw(objects, seed, READ_BYTES_MAX)
     }
 
     pub(super) fn read_sample(&self, entries: &[Entry], control: &Control<'_>) -> Result<Reading, Error> {
@@ -82,7 +84,7 @@ impl CasProbe {
     fn needs_of_encoded(&self) -> Result<NeedsOfStore, Error> {
         let stop = StopToken::new();
         let control = Control { stop: &stop, observer: &Silent };
-        let reading = self.read_sample(&self.drawn(ENCODED_OBJECTS, 0)?, &control)?;
+        let reading = self.read_sample(&self.drawn(ENCODED_OBJECTS, 0), &control)?;
         let share = reading.stored_block_bytes as f64 / reading.block_bytes.max(1) as f64;
         let blob_bytes = (self.sums.object_block_bytes as f64 * share) as u64;
         let blob_bytes = blob_bytes + blob_bytes / 100 * ENCODED_MARGIN_PERCENT;
@@ -139,7 +141,7 @@ impl Probe for CasProbe {
     }
 
     fn read(&self, records: u64, seed: u64, control: &Control<'_>) -> Result<Drawn, Error> {
-        let entries = self.drawn(records, seed)?;
+        let entries = self.drawn(records, seed);
         let cached_share = cached_share(&self.root, &entries);
         let reading = self.read_sample(&entries, control)?;
         Ok(Drawn {
@@ -151,7 +153,8 @@ impl Probe for CasProbe {
     }
 
     fn sample(&self, scratch: &Path, records: u64, seed: u64, control: &Control<'_>) -> Result<Drawn, Error> {
-        let entries = self.drawn(records, seed)?;
+        let bytes_max = READ_BYTES_MAX.min(self.disk.free_bytes(&self.directory)? / FREE_PARTS);
+        let entries = self.sampler.draw(records, seed, bytes_max);
         let cached_share = cached_share(&self.root, &entries);
         let disk = with_modes(&self.disk, self.root.modes()?);
         let file_system = disk.file_system(scratch)?;

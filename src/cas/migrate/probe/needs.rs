@@ -44,7 +44,8 @@ impl NeedsOfStore {
     pub fn new(sums: &ScanSums, blob_bytes: Option<u64>, paths: &TargetPaths, options: &MigrateOptions) -> Self {
         let directories = directories_expected(sums.objects);
         let objects = sums.objects;
-        let files_bytes = blob_bytes.unwrap_or(0) + objects * BLOCK_BYTES + directories_bytes(objects, directories);
+        let directories_max = directories + directories_spread(objects);
+        let files_bytes = blob_bytes.unwrap_or(0) + objects * BLOCK_BYTES + directories_bytes(objects, directories_max);
         let of_rows = |row_bytes: u64| (objects * row_bytes).next_multiple_of(BLOCK_BYTES);
         let store_bytes = files_bytes + of_rows(INDEX_LINE_BYTES) + merged_index_bytes(paths, options);
         let map_bytes = of_rows(ROW_TEXT_BYTES_MAX as u64 - 16) + of_rows(REVERSE_BYTES);
@@ -59,7 +60,7 @@ impl NeedsOfStore {
                 + STATE_FILES * BLOCK_BYTES,
             bytes_after_clean,
             inodes: objects * if blob_bytes.is_some() { 2 } else { 1 }
-                + directories
+                + directories_max
                 + STATE_FILES
                 + 2 * sorted_bytes.div_ceil(sort_memory_bytes(options)),
         }
@@ -101,6 +102,13 @@ fn directories_bytes(objects: u64, directories: u64) -> u64 {
 fn directories_expected(objects: u64) -> u64 {
     let filled = |shards: f64| shards * (1.0 - (1.0 - 1.0 / shards).powf(objects as f64));
     (filled(SHARDS) + filled(SHARDS.sqrt())).ceil() as u64 + 2
+}
+
+/// Returns how many more there may be: three times the standard deviation.
+fn directories_spread(objects: u64) -> u64 {
+    let load = objects as f64 / SHARDS;
+    let variance = SHARDS * (-load).exp() * (1.0 - (1.0 + load) * (-load).exp());
+    (3.0 * variance.max(0.0).sqrt()).ceil() as u64
 }
 
 #[cfg(test)]
