@@ -17,6 +17,7 @@ mod guarded_map;
 mod limited_disk;
 mod locks;
 mod new_modes;
+mod process;
 mod real_disk;
 mod real_root;
 mod regular_file;
@@ -44,6 +45,7 @@ pub use file_systems::{GroupSync, Mount, mount_of, synced_by_file_if_needed, wit
 pub use limited_disk::{anchored, with_modes};
 pub use locks::{Claim, ClaimText, claimed, lock_holder};
 pub use new_modes::{NewModes, NewOwner};
+pub use process::Process;
 pub use real_disk::RealDisk;
 pub use real_root::source_root;
 pub use regular_file::{open_named_file, open_state_file};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::file_systems::kind_of;
+use super::process::ticks_used;
 
 /// Where control groups are mounted.
 const CONTROL_GROUPS: &str = "/sys/fs/cgroup";
@@ -95,14 +96,6 @@ fn kibibytes(text: &str, name: &str) -> Option<u64> {
     value.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The sum of fields 14 and 15 of `/proc/self/stat`. The name of the program, which may hold anything, ends with the last
-/// parenthesis and is field 2.
-fn ticks_used(stat: &str) -> Option<u64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
-    let mut next = || fields.next()?.parse::<u64>().ok();
-    Some(next()? + next()?)
-}
-
 fn model_name(cpuinfo: &str) -> Option<String> {
     let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
@@ -146,13 +139,6 @@ mod tests {
         assert!(now > 100 << 10 && peak > 100 << 10, "{now} {peak}");
         assert!(cpu_time().is_some() && memory_bytes().unwrap() > now);
         assert!(kernel().starts_with("Linux ") && processors() > 0);
-    }
-
-    #[test]
-    fn a_program_of_any_name_has_its_processor_time() {
-        let stat = "7 (a) b) ( c) S 1 7 7 0 -1 4194304 100 0 0 0 120 30 0 0 20 0 1 0 555 1000 200";
-        assert_eq!(ticks_used(stat), Some(150));
-        assert_eq!((ticks_used("7 (a) S 1"), ticks_used("")), (None, None));
     }
 
     #[test]

@@ -12,8 +12,8 @@ use super::hub::{Current, HubOptions, Seen, Shared};
 use super::live::{BUCKET_SECONDS, Live, StageSummary};
 use super::message::{EndedRun, Message};
 use super::moment::{Follow, Moment, counts};
-use super::process::Process;
 use super::view::View;
+use crate::durable::Process;
 use crate::pipeline::{EngineStage, Wait};
 
 /// How often it looks if it hears nothing.

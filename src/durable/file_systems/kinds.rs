@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 /// The `statfs(2)` type of a RAM disk.
 const TMPFS: u32 = 0x0102_1994;
 
+const BTRFS: u32 = 0x9123_683E;
+
 /// The type of ext2, ext3 and ext4.
 const EXT: u32 = 0xEF53;
 
@@ -13,7 +15,7 @@ const EXT: u32 = 0xEF53;
 const LOCAL: [u32; 9] = [
     EXT,
     0x5846_5342, // xfs
-    0x9123_683E, // btrfs
+    BTRFS,
     TMPFS,
     0x8584_58F6, // ramfs
     0x2FC1_2FC1, // zfs
@@ -25,6 +27,12 @@ const LOCAL: [u32; 9] = [
 /// Returns true if only users of this computer can take away mapped pages of the file.
 pub(in crate::durable) fn is_local(file: &File) -> bool {
     number(file).is_some_and(|number| LOCAL.contains(&number))
+}
+
+/// Returns true if the kernel knows the file by the device and the number that it tells, and keeps its locks itself. Btrfs
+/// tells other devices, and whatever lies above another file system may tell other numbers.
+pub(in crate::durable) fn has_plain_identity(file: &File) -> bool {
+    number(file).is_some_and(|number| LOCAL.contains(&number) && number != BTRFS)
 }
 
 /// Returns true if the file or directory is in memory.

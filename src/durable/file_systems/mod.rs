@@ -11,7 +11,7 @@ mod without_sync;
 
 pub use each_file::synced_by_file_if_needed;
 pub use group_sync::GroupSync;
-pub(super) use kinds::{is_local, is_ram_disk, never_shares};
+pub(super) use kinds::{has_plain_identity, is_local, is_ram_disk, never_shares};
 pub(super) use lock_reach::locks_reach_every_host;
 pub(super) use mounts::kind_of;
 pub use mounts::{Mount, mount_of};

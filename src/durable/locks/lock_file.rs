@@ -5,8 +5,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -14,16 +13,16 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use super::holder::owner_text;
+use super::lock_table::{Hold, hold_on};
 use crate::durable::LockGuard;
 use crate::durable::beneath::Place;
 use crate::durable::new_modes::NewModes;
-use crate::durable::regular_file::{check_regular, open_state_file};
+use crate::durable::regular_file::check_regular;
 
-/// The maximum length of an owner text, in bytes.
-const OWNER_TEXT_BYTES_MAX: usize = 4096;
-/// How often the text is read of an owner who has the lock, but may not have written the text yet.
-const OWNER_TEXT_TRIES: u32 = 20;
-const OWNER_TEXT_INTERVAL: Duration = Duration::from_millis(5);
+/// How often somebody is waited for who may only be looking.
+const LOOKS_WAITED_FOR: u32 = 20;
+const LOOK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Takes the lock with `flock`, so that it ends with the process even after a kill. The text only names the owner.
 pub(in crate::durable) fn lock_file(
@@ -34,6 +33,7 @@ pub(in crate::durable) fn lock_file(
     // The file is not truncated here: it contains the text of the holder until the lock is taken. A link is not followed,
     // because the text would replace what it leads to.
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK;
+    let mut looks = 0;
     loop {
         let mut file = check_regular(place.open(flags, Mode::from_raw_mode(modes.new_file())))?;
         match file.try_lock() {
@@ -49,6 +49,11 @@ pub(in crate::durable) fn lock_file(
                 file.seek(SeekFrom::Start(0))?;
                 file.write_all(owner.as_bytes())?;
                 return Ok(Ok(LockGuard(Box::new(LockedFile(file)))));
+            }
+            // Somebody who looks has it for a moment only.
+            Err(TryLockError::WouldBlock) if looks < LOOKS_WAITED_FOR && hold_on(&file) != Hold::Exclusive => {
+                looks += 1;
+                sleep(LOOK_PAUSE);
             }
             Err(TryLockError::WouldBlock) => return owner_text(&file).map(Err),
             Err(TryLockError::Error(e)) => return Err(e),
@@ -66,29 +71,6 @@ fn is_named(file: &File, place: &Place<'_>) -> io::Result<bool> {
     }
 }
 
-/// Returns the owner text of the process that holds the lock on the file at `path`; `None` if no process holds it. Asks
-/// for a shared lock, which no run shares, and releases it at once. Writes nothing.
-pub fn lock_holder(path: &Path) -> Option<String> {
-    let file = open_state_file(path).ok()?;
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => owner_text(&file).ok(),
-        _ => None,
-    }
-}
-
-/// Reads the text of the holder.
-fn owner_text(file: &File) -> io::Result<String> {
-    for _ in 0..OWNER_TEXT_TRIES {
-        let mut text = vec![0; OWNER_TEXT_BYTES_MAX];
-        let len = file.read_at(&mut text, 0)?;
-        if len > 0 {
-            return Ok(String::from_utf8_lossy(&text[..len]).into_owned());
-        }
-        sleep(OWNER_TEXT_INTERVAL);
-    }
-    Ok("a process that has not written its name".into())
-}
-
 /// A file whose lock ends when this drops.
 struct LockedFile(File);
 
@@ -102,11 +84,13 @@ impl Drop for LockedFile {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
     use std::process::Command;
 
-    use std::fs;
-
     use super::*;
+    use crate::durable::locks::holder::{OWNER_TEXT_INTERVAL, lock_holder};
 
     fn lock_at(path: &Path, owner: &str) -> io::Result<Result<LockGuard, String>> {
         lock_file(&Place::plain(path), owner, NewModes::ANY)

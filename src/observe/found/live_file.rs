@@ -5,9 +5,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use crate::durable::open_state_file;
+use crate::durable::{Process, open_state_file};
 use crate::observe::live::{FILE_NAME, Live};
-use crate::observe::process::Process;
 
 /// The longest file that is read.
 const BYTES_MAX: u64 = 1 << 20;

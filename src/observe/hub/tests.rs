@@ -232,7 +232,7 @@ fn other_processes_see_a_run_until_it_ends() {
     let live: Live = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!((live.pid, &*live.line.head.kind, live.records_planned), (std::process::id(), "space", Some(10)));
     assert_eq!((live.process_start, live.boot_id.clone()), {
-        let this = crate::observe::Process::this();
+        let this = crate::durable::Process::this();
         (this.start, this.boot_id)
     });
     let current = hub.shared.current();

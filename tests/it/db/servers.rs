@@ -2,13 +2,27 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::support::postgres::OwnServer;
 
-/// A port that nothing listens on.
+/// The ports that are given out. The system takes those above for clients, of which one may get a port between the moment
+/// that it is found free and the start of its server, which then cannot listen.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+
+/// A port that nothing listens on, and that this process has not given out yet.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
+    // Test programs that run at the same time begin at different ones.
+    let first = std::process::id().wrapping_mul(97);
+    let count = u32::from(PORTS.end - PORTS.start);
+    loop {
+        let at = first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed).into()) % count;
+        let port = PORTS.start + u16::try_from(at).expect("less than all ports");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// Starts a server that listens on a port of 127.0.0.1 too, after `prepare` has changed its directory of data.

@@ -1,6 +1,11 @@
-//! What tells this process from any other one, before or after it, of the same number.
+//! Processes, as `/proc/PID/stat` tells of them, and what tells one from any other of the same number, before or after it.
 
 use std::fs;
+
+/// The fields of `/proc/PID/stat` with the processor time of a process, of user and of system.
+const TIMES: [usize; 2] = [14, 15];
+/// The field with its start.
+const START: usize = 22;
 
 /// A process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,9 +30,19 @@ impl Process {
     }
 }
 
-/// Returns field 22. The name of the program, which may hold anything, ends with the last parenthesis and is field 2.
+/// Returns the processor time of a process in clock ticks, of user and system, of all threads.
+pub(super) fn ticks_used(stat: &str) -> Option<u64> {
+    TIMES.into_iter().map(|number| field(stat, number)).sum()
+}
+
 fn start_of(stat: &str) -> Option<u64> {
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
+    field(stat, START)
+}
+
+/// Returns a field by its number. The name of the program, which may hold anything, ends with the last parenthesis and is
+/// field 2.
+fn field(stat: &str, number: usize) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(number - 3)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -35,10 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_program_of_any_name_has_its_processor_time() {
+        let stat = "7 (a) b) ( c) S 1 7 7 0 -1 4194304 100 0 0 0 120 30 0 0 20 0 1 0 555 1000 200";
+        assert_eq!(ticks_used(stat), Some(150));
+    }
+
+    #[test]
     fn the_start_is_behind_a_name_that_may_hold_anything() {
         let rest: Vec<_> = (3..=30).map(|field| field.to_string()).collect();
         assert_eq!(start_of(&format!("7 (a) b (c)) {}", rest.join(" "))), Some(22));
-        assert_eq!(start_of("7 (a"), None);
+        assert_eq!((start_of("7 (a"), ticks_used("7 (a) S 1"), ticks_used("")), (None, None, None));
         let this = Process::this();
         assert_eq!(this, Process::of(std::process::id()));
         assert!(this.start.is_some());
