@@ -109,7 +109,10 @@ fn under_way(live: &Live) -> Markup {
 fn reported(found: &Found, report: &ReportHead) -> Markup {
     html! {
         h2 { "Report of the last run that ended" }
-        p { a href={ "/m/" (found.id) "/report.json" } { "Whole report as JSON" } }
+        p {
+            a href={ "/m/" (found.id) "/report" } { "Whole report" } " or "
+            a href={ "/m/" (found.id) "/report.json" } { "the same as JSON" }
+        }
         dl.facts {
             (fact("Outcome", &html! { (shown(&report.outcome)) }))
             (fact("Source", &html! { code { (shown(&report.source)) } }))

@@ -12,12 +12,13 @@ use super::events::events;
 use super::guard::guard;
 use super::list_page::{Wanted, list_page};
 use super::migration_page::migration_page;
-use super::report_file::report_json;
+use super::report_file::{STYLE_ADDRESS, report_json, report_page};
 use super::site::{Site, not_found};
 use super::snapshot::json;
 #[cfg(feature = "manifest")]
 use super::versions_page::versions_page;
 use crate::observe::metrics::Format;
+use crate::observe::report_page::STYLE as STYLE_OF_REPORT;
 
 const STYLE: &str = include_str!("assets/haul.css");
 const SCRIPT: &str = include_str!("assets/haul.js");
@@ -29,6 +30,7 @@ pub fn routes(site: Site) -> Router {
     let routes = Router::new()
         .route("/", get(list))
         .route("/m/{id}", get(migration))
+        .route("/m/{id}/report", get(report_page))
         .route("/m/{id}/report.json", get(report_json))
         .route("/api/v1/migrations", get(api_list))
         .route("/api/v1/migrations/{id}", get(api_migration))
@@ -36,6 +38,7 @@ pub fn routes(site: Site) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/assets/haul.css", get(|| asset("text/css; charset=utf-8", STYLE)))
+        .route(STYLE_ADDRESS, get(|| asset("text/css; charset=utf-8", STYLE_OF_REPORT)))
         .route("/assets/haul.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)));
     #[cfg(feature = "manifest")]
     let routes = routes.route("/schemas/versions", get(versions));

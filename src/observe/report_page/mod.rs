@@ -18,10 +18,25 @@ use crate::migration::{Error, report};
 
 /// Name of the page next to the report.
 pub const FILE_NAME: &str = "report.html";
-const STYLE: &str = include_str!("style.css");
+/// The style sheet of the page.
+pub const STYLE: &str = include_str!("style.css");
+
+/// What the page is part of.
+#[derive(Debug, Clone, Copy)]
+pub enum Frame<'a> {
+    /// Nothing: it is a file that holds all it needs.
+    Alone,
+    /// A server, which allows no style in a page.
+    Served {
+        /// Where the server has [`STYLE`].
+        style: &'a str,
+        /// The page of the migration.
+        migration: &'a str,
+    },
+}
 
 /// Returns the page of a report of any version. Its memory does not grow with the number of findings.
-pub fn page(report: impl Read) -> Result<String, serde_json::Error> {
+pub fn page(report: impl Read, frame: Frame<'_>) -> Result<String, serde_json::Error> {
     let document = Document::read(report)?;
     let title =
         format!("{} {}: {}", sections::shown(&document.noun), sections::shown(&document.run_id), document.outcome);
@@ -32,9 +47,15 @@ pub fn page(report: impl Read) -> Result<String, serde_json::Error> {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (sections::shown(&title)) }
-                style { (PreEscaped(STYLE)) }
+                @match frame {
+                    Frame::Alone => style { (PreEscaped(STYLE)) },
+                    Frame::Served { style, .. } => link rel="stylesheet" href=(style);
+                }
             }
             body {
+                @if let Frame::Served { migration, .. } = frame {
+                    nav aria-label="Pages" { a href="/" { "Migrations" } " " a href=(migration) { "This migration" } }
+                }
                 main {
                     (sections::head(&document))
                     (sections::numbers(&document))
@@ -118,7 +139,7 @@ pub fn read_report(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> Result<
 /// Writes the page of the report at `report` to `page_path`, in one durable step. A user who may not read the report may not
 /// read the page.
 pub fn write_page(disk: &dyn Disk, report: &Path, page_path: &Path) -> Result<(), Error> {
-    let page = parsed(disk, report, |report| page(report))?;
+    let page = parsed(disk, report, |report| page(report, Frame::Alone))?;
     let written =
         replace_shared_file(disk, page_path, Attributes::Of(report), |file| file.write_all_at(0, page.as_bytes()));
     Ok(written.map(drop)?)
@@ -131,7 +152,7 @@ pub fn write_next_to_report(directory: &Path) -> Result<(), Error> {
     if !report_path.is_file() {
         return Ok(());
     }
-    let page = parsed(&RealDisk, &report_path, |report| page(report))?;
+    let page = parsed(&RealDisk, &report_path, |report| page(report, Frame::Alone))?;
     let path = directory.join(FILE_NAME);
     let written =
         VolatileFile::new(directory, FILE_NAME, report::FILE_NAME).and_then(|file| file.replace(page.as_bytes()));
