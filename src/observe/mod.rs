@@ -15,6 +15,8 @@ mod objects;
 mod process;
 pub mod progress_line;
 mod rate;
+mod read_at;
+mod report_document;
 pub mod report_page;
 mod scope;
 mod state;

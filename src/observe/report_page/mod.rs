@@ -1,7 +1,6 @@
 //! A report as a page: one file without script and network, for a browser or a printer.
 
 mod charts;
-mod document;
 mod sections;
 
 use std::io::{BufReader, Read, Write, copy};
@@ -10,11 +9,11 @@ use std::path::Path;
 use maud::{DOCTYPE, PreEscaped, html};
 use serde::de::IgnoredAny;
 
-use document::Document;
-
-use crate::durable::{Attributes, Disk, DiskError, DiskFile, RealDisk, VolatileFile, replace_shared_file};
+use crate::durable::{Attributes, Disk, DiskError, RealDisk, VolatileFile, replace_shared_file};
 use crate::migration::report::parts::Grade;
 use crate::migration::{Error, report};
+use crate::observe::read_at::ReadAt;
+use crate::observe::report_document::Document;
 
 /// Name of the page next to the report.
 pub const FILE_NAME: &str = "report.html";
@@ -126,7 +125,7 @@ pub fn outline(disk: &dyn Disk, path: &Path) -> Result<Outline, Error> {
 pub fn read_report(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> Result<(), Error> {
     parsed(disk, path, |report| serde_json::from_reader::<_, IgnoredAny>(report))?;
     let file = disk.open_for_read(path)?;
-    let mut reader = ReadAt { file: &*file, at: 0, failed: None };
+    let mut reader = ReadAt::new(&*file);
     let copied = copy(&mut reader, out);
     match reader.failed {
         Some(error) => Err(error.into()),
@@ -166,7 +165,7 @@ fn parsed<T>(
     parse: impl FnOnce(&mut BufReader<&mut ReadAt<'_>>) -> Result<T, serde_json::Error>,
 ) -> Result<T, Error> {
     let file = disk.open_for_read(path)?;
-    let mut reader = ReadAt { file: &*file, at: 0, failed: None };
+    let mut reader = ReadAt::new(&*file);
     let result = parse(&mut BufReader::new(&mut reader));
     if let Some(error) = reader.failed {
         return Err(error.into());
@@ -178,37 +177,6 @@ fn parsed<T>(
         damaged: true,
         source: None,
     })
-}
-
-/// Reads a file of a disk from its beginning to its end.
-struct ReadAt<'a> {
-    file: &'a dyn DiskFile,
-    at: u64,
-    /// The error that ended the reading, which a parser would show as its own.
-    failed: Option<DiskError>,
-}
-
-impl Read for ReadAt<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = match self.file.len() {
-            Ok(len) => len.saturating_sub(self.at),
-            Err(error) => return Err(self.fail(error)),
-        };
-        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        if let Err(error) = self.file.read_exact_at(self.at, &mut buffer[..count]) {
-            return Err(self.fail(error));
-        }
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl ReadAt<'_> {
-    fn fail(&mut self, error: DiskError) -> std::io::Error {
-        let kind = error.kind();
-        self.failed = Some(error);
-        kind.into()
-    }
 }
 
 #[cfg(test)]

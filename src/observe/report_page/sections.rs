@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use maud::{Markup, html};
 
 use super::charts::{Range, Series, lines, ranges};
-use super::document::{Document, FINDINGS_SHOWN_MAX, Pairs};
 use crate::migration::escaped;
 use crate::migration::report::parts::{Grade, Place, TimelinePoint};
 use crate::migration::units::{bytes_text, count_text};
+use crate::observe::report_document::{Document, FINDINGS_SHOWN_MAX, Pairs};
 use crate::observe::seconds_text;
 
 /// Points over which a speed is averaged, so that one batch makes no peak.
@@ -51,8 +51,8 @@ pub(super) fn head(document: &Document) -> Markup {
 pub(super) fn numbers(document: &Document) -> Markup {
     let seconds = document.seconds();
     let per_second = (seconds > 0.0).then(|| document.records_read as f64 / seconds);
-    let of = |pairs: &Pairs, name| pairs.0.iter().find(|pair| pair.0 == name).map_or(0, |pair| pair.1);
-    let (refused, fatal) = (of(&document.findings_count, "refused"), of(&document.findings_count, "fatal"));
+    let of = |severity| document.findings_count.get(severity).unwrap_or(0);
+    let (refused, fatal) = (of("refused"), of("fatal"));
     html! {
         ul.cards {
             (card("records read", &count_text(document.records_read)))
