@@ -3,7 +3,10 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
+#[cfg(feature = "manifest")]
+use axum::http::StatusCode;
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -11,6 +14,8 @@ use axum::routing::get;
 use super::events::events;
 use super::guard::guard;
 use super::list_page::{Wanted, list_page};
+#[cfg(feature = "manifest")]
+use super::manifest_history::{Asked, history};
 use super::migration_page::migration_page;
 use super::report_file::{STYLE_ADDRESS, report_json, report_page};
 use super::site::{Site, not_found};
@@ -82,6 +87,10 @@ async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
 }
 
 #[cfg(feature = "manifest")]
-async fn versions(State(site): State<Site>) -> Response {
-    html(versions_page(&site.versions.newest()))
+async fn versions(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
+    let newest = site.versions.newest();
+    let Some(asked) = Asked::of(query.as_deref()) else { return html(versions_page(&newest, None)) };
+    let history = history(&site, &asked).await;
+    let status = if history.is_ok() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    (status, html(versions_page(&newest, Some((&asked, &history))))).into_response()
 }
