@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
+use super::page::ICON_ADDRESS;
 use super::site::{Site, not_found};
 use super::stream;
 use crate::durable::open_state_file;
@@ -72,7 +73,7 @@ fn page_of(file: File, id: &str) -> Result<String, String> {
         return Err(format!("it is {len} long; `haul report --html FILE` makes a page of it, however long it is"));
     }
     let migration = format!("/m/{id}");
-    let frame = Frame::Served { style: STYLE_ADDRESS, migration: &migration };
+    let frame = Frame::Served { style: STYLE_ADDRESS, icon: ICON_ADDRESS, migration: &migration };
     // It may grow while it is read.
     page(BufReader::new(file.take(PAGE_OF_BYTES_MAX)), frame).map_err(|error| error.to_string())
 }

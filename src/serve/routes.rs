@@ -17,6 +17,7 @@ use super::list_page::{Wanted, list_page};
 #[cfg(feature = "manifest")]
 use super::manifest_history::{Asked, history};
 use super::migration_page::migration_page;
+use super::page::ICON_ADDRESS;
 use super::report_file::{STYLE_ADDRESS, report_json, report_page};
 use super::site::{Site, not_found};
 use super::snapshot::json;
@@ -26,8 +27,9 @@ use crate::observe::metrics::Format;
 use crate::observe::report_page::STYLE as STYLE_OF_REPORT;
 
 const STYLE: &str = include_str!("assets/haul.css");
+const ICON: &str = include_str!("assets/haul.svg");
 const SCRIPT: &str = include_str!("assets/haul.js");
-/// How long a browser may keep the style sheet and the script, in the words of HTTP.
+/// How long a browser may keep style sheets, script and icon, in the words of HTTP.
 const KEPT: &str = "max-age=300";
 
 /// Returns all routes.
@@ -44,6 +46,7 @@ pub fn routes(site: Site) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/assets/haul.css", get(|| asset("text/css; charset=utf-8", STYLE)))
         .route(STYLE_ADDRESS, get(|| asset("text/css; charset=utf-8", STYLE_OF_REPORT)))
+        .route(ICON_ADDRESS, get(|| asset("image/svg+xml", ICON)))
         .route("/assets/haul.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)));
     #[cfg(feature = "manifest")]
     let routes = routes.route("/schemas/versions", get(versions));

@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::page::{page, shown, time};
+use super::manifest_history::Asked;
+use super::page::{page, scrolled, shown, time};
+use super::query::encoded;
 use super::versions::{Counted, Newest};
+use crate::manifest::file_history::{FileHistory, Moment};
 use crate::manifest::version_survey::VersionSurvey;
 use crate::migration::units::count_text;
-use crate::manifest::file_history::{FileHistory, Moment};
 
 /// Findings that are shown of a root.
 const FINDINGS_SHOWN_MAX: usize = 50;
@@ -124,17 +126,19 @@ fn of_survey(survey: &VersionSurvey, root: usize) -> Markup {
     let share = |number: u64| number as f64 / survey.manifests.max(1) as f64;
     html! {
         p { (count_text(survey.manifests)) " manifests; the latest version is " (shown(&survey.latest_version)) "." }
-        table {
-            thead { tr { th scope="col" { "Version" } th scope="col" { "Manifests" } th scope="col" { "Share" } } }
-            tbody {
-                @for (version, &number) in &survey.by_version {
-                    tr {
-                        th scope="row" { (shown(version)) }
-                        td.number { (count_text(number)) }
-                        td {
-                            progress max="1" value=(format!("{:.4}", share(number)))
-                                aria-label={ "Share of " (shown(version)) } {}
-                            " " (format!("{:.1}%", share(number) * 100.0))
+        (scrolled("Manifests by version", &html! {
+            table {
+                thead { tr { th scope="col" { "Version" } th scope="col" { "Manifests" } th scope="col" { "Share" } } }
+                tbody {
+                    @for (version, &number) in &survey.by_version {
+                        tr {
+                            th scope="row" { (shown(version)) }
+                            td.number { (count_text(number)) }
+                            td {
+                                progress max="1" value=(format!("{:.4}", share(number)))
+                                    aria-label={ "Share of " (shown(version)) } {}
+                                " " (format!("{:.1}%", share(number) * 100.0))
+                            }
                         }
                     }
                 }
@@ -155,20 +159,22 @@ fn refused(survey: &VersionSurvey, root: usize) -> Markup {
         @if count.sum() > 0 {
             h3 { "Findings" }
             p { (count_text(count.refused)) " refused, " (count_text(count.note)) " noted, " (count_text(count.fatal)) " fatal." }
-            table {
-                thead { tr { th scope="col" { "Code" } th scope="col" { "Of the first " (survey.findings.first.len()) } } }
-                tbody {
-                    @for (code, &number) in &by_reason {
-                        tr { th scope="row" { (shown(code)) } td.number { (count_text(number)) } }
+            (scrolled("Findings by code", &html! {
+                table {
+                    thead { tr { th scope="col" { "Code" } th scope="col" { "Of the first " (survey.findings.first.len()) } } }
+                    tbody {
+                        @for (code, &number) in &by_reason {
+                            tr { th scope="row" { (shown(code)) } td.number { (count_text(number)) } }
+                        }
                     }
                 }
-            }
+            }))
             ul {
                 @for finding in survey.findings.first.iter().take(FINDINGS_SHOWN_MAX) {
                     @let address = format!("/schemas/versions?root={root}&file={}", encoded(&finding.file));
                     li { a href=(address) { code { (shown(&finding.file)) } } ": " (shown(&finding.reason)) }
                 }
-            }))
+            }
         }
     }
 }

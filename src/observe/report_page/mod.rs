@@ -29,6 +29,8 @@ pub enum Frame<'a> {
     Served {
         /// Where the server has [`STYLE`].
         style: &'a str,
+        /// Where it has an icon.
+        icon: &'a str,
         /// The page of the migration.
         migration: &'a str,
     },
@@ -48,7 +50,10 @@ pub fn page(report: impl Read, frame: Frame<'_>) -> Result<String, serde_json::E
                 title { (sections::shown(&title)) }
                 @match frame {
                     Frame::Alone => style { (PreEscaped(STYLE)) },
-                    Frame::Served { style, .. } => link rel="stylesheet" href=(style);
+                    Frame::Served { style, icon, .. } => {
+                        link rel="stylesheet" href=(style);
+                        link rel="icon" href=(icon);
+                    },
                 }
             }
             body {

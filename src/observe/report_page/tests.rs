@@ -40,7 +40,8 @@ fn a_page_has_no_script_and_reaches_nothing() {
 
 #[test]
 fn a_page_that_is_served_has_no_style_of_its_own() {
-    let frame = Frame::Served { style: "/assets/report.css", migration: "/m/0123456789abcdef" };
+    let frame =
+        Frame::Served { style: "/assets/report.css", icon: "/assets/haul.svg", migration: "/m/0123456789abcdef" };
     let page = page(report().as_bytes(), frame).unwrap();
     assert!(page.contains(r#"href="/assets/report.css""#) && page.contains(r#"href="/m/0123456789abcdef""#));
     for forbidden in ["<style", "style=", "<script", "src=", "http"] {
