@@ -134,7 +134,7 @@ fn tenants_are_the_records_of_one_migration() {
         let text = fs::read_to_string(db.path().join("db.prom")).expect("the file");
         value(&text, &format!(r#"haul_migration_state{{kind="db",migration="list",state="{state}"}}"#))
     };
-    db.run("migrate --create --databases list --metrics-file db.prom").expect(0);
+    db.run("migrate --databases list --metrics-file db.prom").expect(0);
     assert_eq!((state("finished"), state("failed")), (1.0, 0.0));
     let text = fs::read_to_string(db.path().join("db.prom")).unwrap();
     assert_eq!(value(&text, r#"haul_migration_progress_ratio{kind="db",migration="list"}"#), 1.0);

@@ -24,7 +24,7 @@ impl Watched<'_> {
         work: impl FnOnce(&Control<'_>) -> TenantsSummary,
     ) -> anyhow::Result<TenantsSummary> {
         let watch = Watch::start(output)?.with_metrics_of(self.metrics, ("db", self.name), "finished")?;
-        // To whoever is alerted, a run is a failure if some of its tenants are not done.
+        // For alerts a run is a failure if some of its tenants are not done.
         let as_result = |end: TenantsSummary| match end.exit_code() == exit::OK || end.stopped {
             true => Ok(end),
             false => Err(end),
