@@ -9,8 +9,8 @@ const COLOURS = ["light", "dark"];
 
 /** Opens pages of one look, and collects whatever they should not do. */
 class Visitor {
-  static async of(browser, { width = 1400, colorScheme = "light", javaScriptEnabled = true } = {}) {
-    const viewport = { width, height: 900 };
+  static async of(browser, { width = 1400, height = 900, colorScheme = "light", javaScriptEnabled = true } = {}) {
+    const viewport = { width, height };
     const context = await browser.newContext({ viewport, colorScheme, javaScriptEnabled, deviceScaleFactor: 1 });
     const visitor = new Visitor(context, await context.newPage());
     visitor.name = `${width} px, ${colorScheme}`;
