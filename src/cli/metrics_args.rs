@@ -64,21 +64,6 @@ pub struct Metrics {
 }
 
 impl MetricsArgs {
-    /// Refuses to show the metrics of `what`, of which there are none.
-    pub fn refuse(&self, what: &str) -> Result<(), Error> {
-        #[cfg(feature = "serve")]
-        let is_served = self.metrics_addr.is_some();
-        #[cfg(not(feature = "serve"))]
-        let is_served = false;
-        if self.metrics_file.is_none() && !is_served {
-            return Ok(());
-        }
-        Err(Error::Usage {
-            what: format!("there are no metrics of {what}"),
-            next: "run without --metrics-file and --metrics-addr".into(),
-        })
-    }
-
     /// Begins to show the metrics of what the hub puts into `latest`. Nothing else is begun yet, so that options which do
     /// not fit end the command before it has done anything.
     pub fn start(&self, latest: &Latest, stop: &StopToken) -> Result<Metrics, Error> {

@@ -12,6 +12,7 @@ use super::migrate::document_reader::{DocumentReader, NotRead};
 use super::migrate::ledger::{LedgerEntry, LedgerLine, file_text, for_each_line};
 use super::migrate::run_directory;
 use super::read::corrupt;
+use super::runs::began_at;
 use crate::durable::Disk;
 use crate::migration::{Error, RunOptions};
 
@@ -29,6 +30,55 @@ pub struct FileHistory {
     pub records: Vec<Value>,
     /// The lines of the ledger that name the file.
     pub ledger: Vec<LedgerLine>,
+}
+
+/// Something that has happened to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// When, as RFC 3339 in UTC: for a line of the ledger when its run began.
+    pub at: Option<String>,
+    /// The number of the line of the ledger and its run; `None` for a record in the file itself.
+    pub line: Option<(u64, String)>,
+    /// What was done.
+    pub what: String,
+    /// The changes that a record names.
+    pub changes: Vec<String>,
+}
+
+impl FileHistory {
+    /// Returns what has happened: what the file says of itself, then what the ledger says of it.
+    pub fn moments(&self) -> impl Iterator<Item = Moment> {
+        self.records.iter().map(Moment::of_record).chain(self.ledger.iter().filter_map(Moment::of_line))
+    }
+}
+
+impl Moment {
+    fn of_record(record: &Value) -> Self {
+        let field = |key: &str| record[key].as_str().unwrap_or("?");
+        let changes = record["changes"].as_array().into_iter().flatten().flat_map(|hop| hop.as_array());
+        Self {
+            at: Some(field("applied_at").to_owned()),
+            line: None,
+            what: format!("{} → {}", field("from_version"), field("to_version")),
+            changes: changes.flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+        }
+    }
+
+    fn of_line(line: &LedgerLine) -> Option<Self> {
+        let what = match &line.entry {
+            LedgerEntry::Written(written) => {
+                let (from, to, backup) = (&written.from, &written.to, &written.backup);
+                format!("written, {from} → {to}, backup {backup}")
+            }
+            LedgerEntry::Withdrawn { line, .. } => format!("line {line} was not carried out"),
+            LedgerEntry::Restored { line, .. } => format!("line {line} rolled back"),
+            LedgerEntry::Removed { line, .. } => format!("backup of line {line} removed"),
+            LedgerEntry::Accepted { .. } => "accepted as it was".to_owned(),
+            LedgerEntry::Began { .. } | LedgerEntry::Ended { .. } | LedgerEntry::Verified { .. } => return None,
+        };
+        let at = began_at(&line.run).map(|at| at.to_string());
+        Some(Self { at, line: Some((line.number, line.run.clone())), what, changes: Vec::new() })
+    }
 }
 
 /// Collects the history of one file. A file that neither exists nor is in the ledger is an error.

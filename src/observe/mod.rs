@@ -14,6 +14,8 @@ mod moment;
 mod objects;
 pub mod progress_line;
 mod rate;
+mod read_at;
+mod report_document;
 pub mod report_page;
 mod scope;
 mod state;

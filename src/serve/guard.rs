@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 /// Nothing but what this server itself serves, and no script or style in a page.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
-                              img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                              img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const HEADERS: [(HeaderName, &str); 3] = [
     (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

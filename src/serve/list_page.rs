@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::page::{bar, count, eta, page, rate, shown, state, time};
+use super::page::{bar, count, eta, page, rate, scrolled, shown, state, time};
 use super::query::{encoded, value};
 use super::snapshot::Snapshot;
 use crate::observe::MigrationState;
@@ -58,7 +58,7 @@ pub fn list_page(snapshot: &Snapshot, wanted: &Wanted) -> Markup {
         @if fitting.is_empty() {
             p { "No migration fits." }
         } @else {
-            div.scroll tabindex="0" role="region" aria-label="Migrations" {
+            (scrolled("Migrations", &html! {
                 table {
                     thead {
                         tr {
@@ -69,7 +69,7 @@ pub fn list_page(snapshot: &Snapshot, wanted: &Wanted) -> Markup {
                     }
                     tbody { @for found in rows { (row(found)) } }
                 }
-            }
+            }))
         }
         @if pages > 1 {
             nav aria-label="Parts of the list" {

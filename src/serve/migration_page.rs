@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::page::{bar, count, eta, page, rate, seconds, shown, state, time};
+use super::page::{bar, count, eta, page, rate, scrolled, seconds, shown, state, time};
 use super::snapshot::Snapshot;
 use crate::migration::units::{bytes_text, count_text};
 use crate::observe::found::{Found, ReportHead};
@@ -19,9 +19,11 @@ pub fn migration_page(snapshot: &Snapshot, found: &Found) -> Markup {
             @if let Some(problem) = &found.problem { p.problem role="alert" { (shown(problem)) } }
             @if let Some(since) = &found.no_news_since { p.remark { "No news since " (shown(since)) "." } }
             (facts(found))
-            (outcomes(&found.outcomes()))
-            @if let Some(live) = &found.progress { (under_way(live)) }
-            @if let Some(report) = &found.report { (reported(found, report)) }
+            div.columns {
+                div { (outcomes(&found.outcomes())) }
+                @if let Some(live) = &found.progress { div { (under_way(live)) } }
+                @if let Some(report) = &found.report { div { (reported(found, report)) } }
+            }
         }
     };
     page(&found.name, Some(snapshot.number), &content)
@@ -56,17 +58,19 @@ fn outcomes(outcomes: &BTreeMap<String, u64>) -> Markup {
     html! {
         @if !outcomes.is_empty() {
             h2 { "Records by outcome" }
-            table {
-                thead { tr { th scope="col" { "Outcome" } th scope="col" { "Records" } } }
-                tbody data-outcomes {
-                    @for (name, &number) in outcomes {
-                        tr {
-                            th scope="row" { (shown(&name.replace('_', " "))) }
-                            td.number data-outcome=(shown(name)) { (count_text(number)) }
+            (scrolled("Records by outcome", &html! {
+                table {
+                    thead { tr { th scope="col" { "Outcome" } th scope="col" { "Records" } } }
+                    tbody data-outcomes {
+                        @for (name, &number) in outcomes {
+                            tr {
+                                th scope="row" { (shown(&name.replace('_', " "))) }
+                                td.number data-outcome=(shown(name)) { (count_text(number)) }
+                            }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }
@@ -86,22 +90,24 @@ fn under_way(live: &Live) -> Markup {
         }
         @if !live.stages.is_empty() {
             h2 { "Stages" }
-            table {
-                thead {
-                    tr { @for heading in ["Stage", "Batches", "Half within", "99 of 100 within", "Longest"] { th scope="col" { (heading) } } }
-                }
-                tbody {
-                    @for (name, stage) in &live.stages {
-                        tr {
-                            th scope="row" { (shown(name)) }
-                            td.number { (count_text(stage.count)) }
-                            td.number { (milliseconds(stage.p50_us)) }
-                            td.number { (milliseconds(stage.p99_us)) }
-                            td.number { (milliseconds(stage.max_us)) }
+            (scrolled("Stages", &html! {
+                table {
+                    thead {
+                        tr { @for heading in ["Stage", "Batches", "Half within", "99 of 100 within", "Longest"] { th scope="col" { (heading) } } }
+                    }
+                    tbody {
+                        @for (name, stage) in &live.stages {
+                            tr {
+                                th scope="row" { (shown(name)) }
+                                td.number { (count_text(stage.count)) }
+                                td.number { (milliseconds(stage.p50_us)) }
+                                td.number { (milliseconds(stage.p99_us)) }
+                                td.number { (milliseconds(stage.max_us)) }
+                            }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }
@@ -109,7 +115,10 @@ fn under_way(live: &Live) -> Markup {
 fn reported(found: &Found, report: &ReportHead) -> Markup {
     html! {
         h2 { "Report of the last run that ended" }
-        p { a href={ "/m/" (found.id) "/report.json" } { "Whole report as JSON" } }
+        p {
+            a href={ "/m/" (found.id) "/report" } { "Whole report" } " or "
+            a href={ "/m/" (found.id) "/report.json" } { "the same as JSON" }
+        }
         dl.facts {
             (fact("Outcome", &html! { (shown(&report.outcome)) }))
             (fact("Source", &html! { code { (shown(&report.source)) } }))
@@ -127,19 +136,21 @@ fn reported(found: &Found, report: &ReportHead) -> Markup {
         }
         @if !report.attempts.is_empty() {
             h2 { "Attempts" }
-            table {
-                thead { tr { @for heading in ["Began", "Outcome", "Records", "Took"] { th scope="col" { (heading) } } } }
-                tbody {
-                    @for attempt in &report.attempts {
-                        tr {
-                            th scope="row" { (time(Some(&attempt.started_at))) }
-                            td { (shown(&attempt.outcome)) }
-                            td.number { (count_text(attempt.records)) }
-                            td.number { (seconds(attempt.seconds).unwrap_or_default()) }
+            (scrolled("Attempts", &html! {
+                table {
+                    thead { tr { @for heading in ["Began", "Outcome", "Records", "Took"] { th scope="col" { (heading) } } } }
+                    tbody {
+                        @for attempt in &report.attempts {
+                            tr {
+                                th scope="row" { (time(Some(&attempt.started_at))) }
+                                td { (shown(&attempt.outcome)) }
+                                td.number { (count_text(attempt.records)) }
+                                td.number { (seconds(attempt.seconds).unwrap_or_default()) }
+                            }
                         }
                     }
                 }
-            }
+            }))
         }
     }
 }

@@ -7,6 +7,8 @@ pub mod connections;
 mod events;
 mod guard;
 mod list_page;
+#[cfg(feature = "manifest")]
+mod manifest_history;
 pub mod metrics_server;
 mod migration_page;
 mod page;

@@ -12,6 +12,8 @@ use crate::observe::found::Found;
 
 /// How often a page without script is loaded again, in seconds.
 const RELOAD_SECONDS: u32 = 5;
+/// Where the icon of all pages is.
+pub const ICON_ADDRESS: &str = "/assets/haul.svg";
 
 /// Returns a text that comes from outside as people can see it. maud takes care of what means something in HTML.
 pub fn shown(text: &str) -> String {
@@ -28,7 +30,7 @@ pub fn page(title: &str, snapshot: Option<u64>, content: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (shown(title)) " – haul" }
                 link rel="stylesheet" href="/assets/haul.css";
-                link rel="icon" href="data:,";
+                link rel="icon" href=(ICON_ADDRESS);
                 @if snapshot.is_some() {
                     script src="/assets/haul.js" defer {}
                     noscript { meta http-equiv="refresh" content=(RELOAD_SECONDS); }
@@ -50,6 +52,11 @@ pub fn page(title: &str, snapshot: Option<u64>, content: &Markup) -> Markup {
             }
         }
     }
+}
+
+/// Returns a table that can be moved sideways where the window is narrower, also by keys.
+pub fn scrolled(label: &str, table: &Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="region" aria-label=(label) { (table) } }
 }
 
 /// Returns the state of a migration.

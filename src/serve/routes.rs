@@ -3,7 +3,10 @@
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
+#[cfg(feature = "manifest")]
+use axum::http::StatusCode;
+use axum::http::header;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -11,17 +14,22 @@ use axum::routing::get;
 use super::events::events;
 use super::guard::guard;
 use super::list_page::{Wanted, list_page};
+#[cfg(feature = "manifest")]
+use super::manifest_history::{Asked, history};
 use super::migration_page::migration_page;
-use super::report_file::report_json;
+use super::page::ICON_ADDRESS;
+use super::report_file::{STYLE_ADDRESS, report_json, report_page};
 use super::site::{Site, not_found};
 use super::snapshot::json;
 #[cfg(feature = "manifest")]
 use super::versions_page::versions_page;
 use crate::observe::metrics::Format;
+use crate::observe::report_page::STYLE as STYLE_OF_REPORT;
 
 const STYLE: &str = include_str!("assets/haul.css");
+const ICON: &str = include_str!("assets/haul.svg");
 const SCRIPT: &str = include_str!("assets/haul.js");
-/// How long a browser may keep the style sheet and the script, in the words of HTTP.
+/// How long a browser may keep style sheets, script and icon, in the words of HTTP.
 const KEPT: &str = "max-age=300";
 
 /// Returns all routes.
@@ -29,6 +37,7 @@ pub fn routes(site: Site) -> Router {
     let routes = Router::new()
         .route("/", get(list))
         .route("/m/{id}", get(migration))
+        .route("/m/{id}/report", get(report_page))
         .route("/m/{id}/report.json", get(report_json))
         .route("/api/v1/migrations", get(api_list))
         .route("/api/v1/migrations/{id}", get(api_migration))
@@ -36,6 +45,8 @@ pub fn routes(site: Site) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/assets/haul.css", get(|| asset("text/css; charset=utf-8", STYLE)))
+        .route(STYLE_ADDRESS, get(|| asset("text/css; charset=utf-8", STYLE_OF_REPORT)))
+        .route(ICON_ADDRESS, get(|| asset("image/svg+xml", ICON)))
         .route("/assets/haul.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)));
     #[cfg(feature = "manifest")]
     let routes = routes.route("/schemas/versions", get(versions));
@@ -79,6 +90,10 @@ async fn metrics(State(site): State<Site>, headers: HeaderMap) -> Response {
 }
 
 #[cfg(feature = "manifest")]
-async fn versions(State(site): State<Site>) -> Response {
-    html(versions_page(&site.versions.newest()))
+async fn versions(State(site): State<Site>, RawQuery(query): RawQuery) -> Response {
+    let newest = site.versions.newest();
+    let Some(asked) = Asked::of(query.as_deref()) else { return html(versions_page(&newest, None)) };
+    let history = history(&site, &asked).await;
+    let status = if history.is_ok() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    (status, html(versions_page(&newest, Some((&asked, &history))))).into_response()
 }

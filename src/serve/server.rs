@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::thread::{Builder, sleep};
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "manifest")]
+use tokio::sync::Semaphore;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -66,6 +68,8 @@ pub fn serve(listener: TcpListener, served: Served, stop: &StopToken, begun: imp
         prefix: served.prefix,
         #[cfg(feature = "manifest")]
         versions: Versions::start(served.manifests, stop.clone())?,
+        #[cfg(feature = "manifest")]
+        histories: Arc::new(Semaphore::new(1)),
     };
     runtime.block_on(async {
         let connections = Connections::new(listener).map_err(failed)?;

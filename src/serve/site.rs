@@ -29,6 +29,9 @@ pub struct Site {
     /// The versions of manifests.
     #[cfg(feature = "manifest")]
     pub versions: Arc<Versions>,
+    /// A permit to read the history of a manifest.
+    #[cfg(feature = "manifest")]
+    pub histories: Arc<Semaphore>,
 }
 
 impl Site {

@@ -35,7 +35,7 @@ pub struct Newest {
     /// A count for each root; none before the first is done.
     pub counted: Arc<Vec<Counted>>,
     /// Roots that the command line names.
-    pub roots: usize,
+    pub roots: Vec<PathBuf>,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +72,12 @@ impl Versions {
             state.is_wanted = true;
             self.wanted.notify_one();
         }
-        Newest { counted: state.counted.clone(), roots: self.roots.len() }
+        Newest { counted: state.counted.clone(), roots: self.roots.clone() }
+    }
+
+    /// Returns the root of a number, from 1.
+    pub fn root(&self, number: usize) -> Option<&Path> {
+        self.roots.get(number.checked_sub(1)?).map(PathBuf::as_path)
     }
 
     fn count_when_wanted(&self, stop: &StopToken) {

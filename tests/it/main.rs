@@ -1,6 +1,7 @@
 //! The tests of haul in one program: the four stores, the command line, what other systems wrote, and the rules of the house.
 #![allow(clippy::disallowed_methods, reason = "tests prepare and damage files directly")]
 
+mod browser;
 mod cas;
 mod cli;
 mod conformance;

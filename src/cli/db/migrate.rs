@@ -12,7 +12,7 @@ use super::arguments::{
 use super::dry_run::dry_run;
 use super::estimate::print_estimate;
 use super::run_summary::finish;
-use super::tenants::{self, FailureArgs, Purpose, TenantArgs, TenantWork};
+use super::tenants::{self, FailureArgs, Purpose, TenantArgs, TenantWork, Watched};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
 use crate::cli::metrics_args::MetricsArgs;
@@ -86,7 +86,6 @@ pub enum DryRun {
 impl MigrateCommand {
     pub fn run(self) -> anyhow::Result<u8> {
         if self.tenants.are_given() {
-            self.metrics.refuse("several tenants at once")?;
             return self.run_on_tenants();
         }
         let work = self.hooks.apply(self.files.apply(self.migrations.work()?).creating(self.create))?;
@@ -130,7 +129,8 @@ impl MigrateCommand {
             work.creating();
         }
         let purpose = if self.create { Purpose::Create } else { Purpose::Act };
-        tenants::migrate(&work, &request, purpose, self.yes, (&self.limits, &self.backup), self.output)
+        let watched = Watched { name: self.tenants.name(self.migrations.database())?, metrics: &self.metrics };
+        tenants::migrate(&work, &request, purpose, self.yes, (&self.limits, &self.backup), watched, self.output)
     }
 
     /// Asks for consent if data would be destroyed.

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 
 use super::arguments::{BackupArgs, FileArgs, HookArgs, LimitArgs, MigrationArgs, scope, version};
 use super::run_summary::finish;
-use super::tenants::{self, FailureArgs, TenantArgs, TenantWork};
+use super::tenants::{self, FailureArgs, TenantArgs, TenantWork, Watched};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::metrics_args::MetricsArgs;
 use crate::cli::progress::Watch;
@@ -61,12 +61,19 @@ impl RollbackCommand {
         };
         let request = RollbackRequest { to, force: self.force, single_transaction: self.single_transaction };
         if self.tenants.are_given() {
-            self.metrics.refuse("several tenants at once")?;
             let work = TenantWork::with_files(&self.tenants, &self.migrations, &self.files)?;
             let Some(mut work) = work else { return tenants::nothing_to_do(self.output, "rolled back") };
             work.share = self.failures.limit(work.share);
             work.add_hooks(&self.hooks)?;
-            return tenants::rollback(&work, &request, &self.consent, (&self.limits, &self.backup), self.output);
+            let watched = Watched { name: self.tenants.name(self.migrations.database())?, metrics: &self.metrics };
+            return tenants::rollback(
+                &work,
+                &request,
+                &self.consent,
+                (&self.limits, &self.backup),
+                watched,
+                self.output,
+            );
         }
         let work = self.hooks.apply(self.files.apply(self.migrations.work()?))?;
         let plan = work.plan_to_act()?;

@@ -4,20 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use serde_json::Value;
 
 use super::history::last_success;
 use super::run::{RunMetrics, Scraped, seconds};
-use crate::durable::{Disk, read_file};
+use crate::durable::Disk;
 use crate::migration::report;
 use crate::observe::MigrationState;
+use crate::observe::read_at::ReadAt;
+use crate::observe::report_document::Document;
 use crate::observe::{Latest, Seen};
 
 /// Runs that ended and are still shown. A command that goes through more of them shows the last.
 const ENDED_MAX: usize = 1000;
-
-/// A report with more findings than fit into this is not read.
-const REPORT_READ_BYTES_MAX: u64 = 16 << 20;
 
 /// Makes metrics from what the hub shows.
 pub struct Recorder {
@@ -98,11 +96,12 @@ impl Recorder {
 
     /// Returns the run with the counts of its report, if it has one: some of them are known at its end only.
     fn as_reported(&self, latest: &Seen, outcome: &str, run: RunMetrics) -> RunMetrics {
-        let read =
-            |directory: &Path| read_file(&*self.disk, &directory.join(report::FILE_NAME), REPORT_READ_BYTES_MAX).ok();
-        let bytes = latest.directory.as_deref().and_then(read);
-        let report = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
-        match report.filter(|report| report["run_id"] == *run.run_id && report["outcome"] == outcome) {
+        let read = |directory: &Path| {
+            let file = self.disk.open_for_read(&directory.join(report::FILE_NAME)).ok()?;
+            Document::read_head(ReadAt::new(&*file)).ok()
+        };
+        let report = latest.directory.as_deref().and_then(read);
+        match report.filter(|report| report.run_id == run.run_id && report.outcome == outcome) {
             Some(report) => {
                 let RunMetrics { records, target_bytes, findings, .. } = RunMetrics::of_report(&report);
                 RunMetrics { records, target_bytes, findings, ..run }

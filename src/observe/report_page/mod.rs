@@ -1,7 +1,6 @@
 //! A report as a page: one file without script and network, for a browser or a printer.
 
 mod charts;
-mod document;
 mod sections;
 
 use std::io::{BufReader, Read, Write, copy};
@@ -10,18 +9,35 @@ use std::path::Path;
 use maud::{DOCTYPE, PreEscaped, html};
 use serde::de::IgnoredAny;
 
-use document::Document;
-
-use crate::durable::{Attributes, Disk, DiskError, DiskFile, RealDisk, VolatileFile, replace_shared_file};
+use crate::durable::{Attributes, Disk, DiskError, RealDisk, VolatileFile, replace_shared_file};
 use crate::migration::report::parts::Grade;
 use crate::migration::{Error, report};
+use crate::observe::read_at::ReadAt;
+use crate::observe::report_document::Document;
 
 /// Name of the page next to the report.
 pub const FILE_NAME: &str = "report.html";
-const STYLE: &str = include_str!("style.css");
+/// The style sheet of the page.
+pub const STYLE: &str = include_str!("style.css");
+
+/// What the page is part of.
+#[derive(Debug, Clone, Copy)]
+pub enum Frame<'a> {
+    /// Nothing: it is a file that holds all it needs.
+    Alone,
+    /// A server, which allows no style in a page.
+    Served {
+        /// Where the server has [`STYLE`].
+        style: &'a str,
+        /// Where it has an icon.
+        icon: &'a str,
+        /// The page of the migration.
+        migration: &'a str,
+    },
+}
 
 /// Returns the page of a report of any version. Its memory does not grow with the number of findings.
-pub fn page(report: impl Read) -> Result<String, serde_json::Error> {
+pub fn page(report: impl Read, frame: Frame<'_>) -> Result<String, serde_json::Error> {
     let document = Document::read(report)?;
     let title =
         format!("{} {}: {}", sections::shown(&document.noun), sections::shown(&document.run_id), document.outcome);
@@ -32,9 +48,18 @@ pub fn page(report: impl Read) -> Result<String, serde_json::Error> {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (sections::shown(&title)) }
-                style { (PreEscaped(STYLE)) }
+                @match frame {
+                    Frame::Alone => style { (PreEscaped(STYLE)) },
+                    Frame::Served { style, icon, .. } => {
+                        link rel="stylesheet" href=(style);
+                        link rel="icon" href=(icon);
+                    },
+                }
             }
             body {
+                @if let Frame::Served { migration, .. } = frame {
+                    nav aria-label="Pages" { a href="/" { "Migrations" } " " a href=(migration) { "This migration" } }
+                }
                 main {
                     (sections::head(&document))
                     (sections::numbers(&document))
@@ -105,7 +130,7 @@ pub fn outline(disk: &dyn Disk, path: &Path) -> Result<Outline, Error> {
 pub fn read_report(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> Result<(), Error> {
     parsed(disk, path, |report| serde_json::from_reader::<_, IgnoredAny>(report))?;
     let file = disk.open_for_read(path)?;
-    let mut reader = ReadAt { file: &*file, at: 0, failed: None };
+    let mut reader = ReadAt::new(&*file);
     let copied = copy(&mut reader, out);
     match reader.failed {
         Some(error) => Err(error.into()),
@@ -118,7 +143,7 @@ pub fn read_report(disk: &dyn Disk, path: &Path, out: &mut dyn Write) -> Result<
 /// Writes the page of the report at `report` to `page_path`, in one durable step. A user who may not read the report may not
 /// read the page.
 pub fn write_page(disk: &dyn Disk, report: &Path, page_path: &Path) -> Result<(), Error> {
-    let page = parsed(disk, report, |report| page(report))?;
+    let page = parsed(disk, report, |report| page(report, Frame::Alone))?;
     let written =
         replace_shared_file(disk, page_path, Attributes::Of(report), |file| file.write_all_at(0, page.as_bytes()));
     Ok(written.map(drop)?)
@@ -131,7 +156,7 @@ pub fn write_next_to_report(directory: &Path) -> Result<(), Error> {
     if !report_path.is_file() {
         return Ok(());
     }
-    let page = parsed(&RealDisk, &report_path, |report| page(report))?;
+    let page = parsed(&RealDisk, &report_path, |report| page(report, Frame::Alone))?;
     let path = directory.join(FILE_NAME);
     let written =
         VolatileFile::new(directory, FILE_NAME, report::FILE_NAME).and_then(|file| file.replace(page.as_bytes()));
@@ -145,7 +170,7 @@ fn parsed<T>(
     parse: impl FnOnce(&mut BufReader<&mut ReadAt<'_>>) -> Result<T, serde_json::Error>,
 ) -> Result<T, Error> {
     let file = disk.open_for_read(path)?;
-    let mut reader = ReadAt { file: &*file, at: 0, failed: None };
+    let mut reader = ReadAt::new(&*file);
     let result = parse(&mut BufReader::new(&mut reader));
     if let Some(error) = reader.failed {
         return Err(error.into());
@@ -157,37 +182,6 @@ fn parsed<T>(
         damaged: true,
         source: None,
     })
-}
-
-/// Reads a file of a disk from its beginning to its end.
-struct ReadAt<'a> {
-    file: &'a dyn DiskFile,
-    at: u64,
-    /// The error that ended the reading, which a parser would show as its own.
-    failed: Option<DiskError>,
-}
-
-impl Read for ReadAt<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let left = match self.file.len() {
-            Ok(len) => len.saturating_sub(self.at),
-            Err(error) => return Err(self.fail(error)),
-        };
-        let count = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        if let Err(error) = self.file.read_exact_at(self.at, &mut buffer[..count]) {
-            return Err(self.fail(error));
-        }
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl ReadAt<'_> {
-    fn fail(&mut self, error: DiskError) -> std::io::Error {
-        let kind = error.kind();
-        self.failed = Some(error);
-        kind.into()
-    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::borrow::Cow;
 use maud::{Markup, html};
 
 use super::charts::{Range, Series, lines, ranges};
-use super::document::{Document, FINDINGS_SHOWN_MAX, Pairs};
 use crate::migration::escaped;
 use crate::migration::report::parts::{Grade, Place, TimelinePoint};
 use crate::migration::units::{bytes_text, count_text};
+use crate::observe::report_document::{Document, FINDINGS_SHOWN_MAX, Pairs};
 use crate::observe::seconds_text;
 
 /// Points over which a speed is averaged, so that one batch makes no peak.
@@ -51,8 +51,8 @@ pub(super) fn head(document: &Document) -> Markup {
 pub(super) fn numbers(document: &Document) -> Markup {
     let seconds = document.seconds();
     let per_second = (seconds > 0.0).then(|| document.records_read as f64 / seconds);
-    let of = |pairs: &Pairs, name| pairs.0.iter().find(|pair| pair.0 == name).map_or(0, |pair| pair.1);
-    let (refused, fatal) = (of(&document.findings_count, "refused"), of(&document.findings_count, "fatal"));
+    let of = |severity| document.findings_count.get(severity).unwrap_or(0);
+    let (refused, fatal) = (of("refused"), of("fatal"));
     html! {
         ul.cards {
             (card("records read", &count_text(document.records_read)))
@@ -151,7 +151,7 @@ fn pairs(title: &str, pairs: &Pairs, text: fn(u64) -> String) -> Markup {
         return html! {};
     }
     html! {
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label=(title) {
             table {
                 caption { (title) }
                 tbody {
@@ -179,7 +179,7 @@ pub(super) fn attempts(document: &Document) -> Markup {
     }
     html! {
         h2 { "Attempts" }
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label="attempts" {
             table {
                 thead { tr { th { "begun" } th { "ended" } th { "outcome" } th.number { "exit" } th.number { "records" } th.number { "time" } th.number { "processor time" } th.number { "peak memory" } } }
                 tbody {
@@ -207,7 +207,7 @@ pub(super) fn phases(document: &Document) -> Markup {
     }
     html! {
         h2 { "Phases of the last attempt" }
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label="phases" {
             table {
                 thead { tr { th { "phase" } th.number { "records" } th.number { "bytes" } th.number { "time" } th.number { "waited for memory" } th.number { "for the limit" } th.number { "for the disk" } } }
                 tbody {
@@ -232,7 +232,7 @@ pub(super) fn stages(document: &Document) -> Markup {
     let Some(stages) = document.stages.as_ref().filter(|stages| !stages.is_empty()) else { return html! {} };
     html! {
         h2 { "Stages of the last attempt, per batch" }
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label="stages" {
             table {
                 thead { tr { th { "stage" } th.number { "batches" } th.number { "median" } th.number { "90 of 100" } th.number { "99 of 100" } th.number { "999 of 1,000" } th.number { "longest" } } }
                 tbody {
@@ -287,7 +287,7 @@ pub(super) fn circumstances(document: &Document) -> Markup {
     }
     html! {
         h2 { "Settings and machine" }
-        div.wide { table { tbody {
+        div.wide tabindex="0" role="region" aria-label="settings and machine" { table { tbody {
             @for (name, value) in &rows { tr { th scope="row" { (name) } td { (shown(value)) } } }
         } } }
     }
@@ -300,7 +300,7 @@ pub(super) fn findings(document: &Document) -> Markup {
     }
     html! {
         h2 { "Findings" }
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label="findings" {
             table {
                 thead { tr { th { "severity" } th { "where" } th { "reason" } } }
                 tbody {
@@ -316,7 +316,7 @@ pub(super) fn findings(document: &Document) -> Markup {
         }
         @if !findings.rest_by_reason.is_empty() {
             p.dim { "These are the first " (FINDINGS_SHOWN_MAX) ". All are in report.json; the others by reason:" }
-            div.wide { table { tbody {
+            div.wide tabindex="0" role="region" aria-label="findings by reason" { table { tbody {
                 @for (reason, count) in &findings.rest_by_reason {
                     tr { th scope="row" { (shown(reason)) } td.number { (count_text(*count)) } }
                 }

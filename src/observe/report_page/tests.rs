@@ -30,7 +30,7 @@ fn written(report: &[u8]) -> (SimulatedDisk, &'static Path, &'static Path) {
 
 #[test]
 fn a_page_has_no_script_and_reaches_nothing() {
-    let page = page(report().as_bytes()).unwrap();
+    let page = page(report().as_bytes(), Frame::Alone).unwrap();
     assert!(page.contains("checksum mismatch") && page.contains("polyline") && page.contains("took 2.5 s"));
     for forbidden in ["<script", "src=", "href=", "url(", "@import", "http", "\u{202e}", "\u{1b}", "NaN"] {
         assert!(!page.contains(forbidden), "{forbidden}");
@@ -39,10 +39,21 @@ fn a_page_has_no_script_and_reaches_nothing() {
 }
 
 #[test]
+fn a_page_that_is_served_has_no_style_of_its_own() {
+    let frame =
+        Frame::Served { style: "/assets/report.css", icon: "/assets/haul.svg", migration: "/m/0123456789abcdef" };
+    let page = page(report().as_bytes(), frame).unwrap();
+    assert!(page.contains(r#"href="/assets/report.css""#) && page.contains(r#"href="/m/0123456789abcdef""#));
+    for forbidden in ["<style", "style=", "<script", "src=", "http"] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+}
+
+#[test]
 fn a_report_of_version_1_has_a_page() {
     let text = r#"{"report_version":1,"run_id":"r","noun":"cas","outcome":"published","records_read":3,"duration_ms":10,
         "counts":{"migrated":3},"findings":[]}"#;
-    let page = page(text.as_bytes()).unwrap();
+    let page = page(text.as_bytes(), Frame::Alone).unwrap();
     assert!(page.contains("cas migration") && page.contains("10 ms") && !page.contains("Attempts"));
 }
 

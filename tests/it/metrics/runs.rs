@@ -126,6 +126,26 @@ fn a_database_and_verbs_without_a_run_of_their_own_have_metrics_as_well() {
 }
 
 #[test]
+fn tenants_are_the_records_of_one_migration() {
+    let db = Db::sqlite();
+    db.write("001_a.sql", "-- Up\nCREATE TABLE a (id INTEGER);\n-- Down\nDROP TABLE a;\n");
+    fs::write(db.path().join("list"), "one.db\ntwo.db\n").unwrap();
+    let state = |state: &str| {
+        let text = fs::read_to_string(db.path().join("db.prom")).expect("the file");
+        value(&text, &format!(r#"haul_migration_state{{kind="db",migration="list",state="{state}"}}"#))
+    };
+    db.run("migrate --databases list --metrics-file db.prom").expect(0);
+    assert_eq!((state("finished"), state("failed")), (1.0, 0.0));
+    let text = fs::read_to_string(db.path().join("db.prom")).unwrap();
+    assert_eq!(value(&text, r#"haul_migration_progress_ratio{kind="db",migration="list"}"#), 1.0);
+    db.run("rollback --steps 1 --yes --databases list --metrics-file db.prom").expect(0);
+    assert_eq!(state("finished"), 1.0);
+    fs::write(db.path().join("two.db"), "this is no database, and it is longer than the head of one would be").unwrap();
+    db.run("migrate --databases list --metrics-file db.prom").expect(3);
+    assert_eq!((state("finished"), state("failed")), (0.0, 1.0));
+}
+
+#[test]
 fn options_that_do_not_fit_end_the_command_before_it_begins() {
     let place = Place::with_space(10);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");

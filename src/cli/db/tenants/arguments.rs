@@ -67,6 +67,14 @@ impl TenantArgs {
         self.schemas.is_some() || self.databases.is_some() || self.databases_query.is_some()
     }
 
+    /// Returns what all of them together are called: their list, or the database that was asked for them.
+    pub fn name(&self, database: &DatabaseArgs) -> Result<String, Error> {
+        match &self.databases {
+            Some(list) => Ok(list.display().to_string()),
+            None => Ok(database.place()?.target.to_string()),
+        }
+    }
+
     /// Returns how the work is shared out.
     pub fn share(&self) -> Share {
         Share { jobs: self.jobs.unwrap_or_else(jobs_by_default), failures_max: None }

@@ -2,11 +2,11 @@
 
 use super::consent::with_counts;
 use super::report::finish;
+use super::watched::Watched;
 use super::work::{Purpose, TenantWork};
 use crate::cli::arguments::OutputArgs;
 use crate::cli::confirm::confirm;
-use crate::cli::db::arguments::{BackupArgs, LimitArgs, destructive_lines, scope_of_tenants};
-use crate::cli::progress::Watch;
+use crate::cli::db::arguments::{BackupArgs, LimitArgs, destructive_lines};
 use crate::db::Version;
 use crate::db::runner::{MigrateRequest, Plan};
 use crate::db::tenants::run_on_all;
@@ -27,6 +27,7 @@ pub fn migrate(
     purpose: Purpose,
     yes: bool,
     (limits, backup): (&LimitArgs, &BackupArgs),
+    watched: Watched<'_>,
     output: OutputArgs,
 ) -> anyhow::Result<u8> {
     request.check_version(&work.migrations)?;
@@ -39,12 +40,11 @@ pub fn migrate(
     consent(work, &looks, yes, backup)?;
     let refused: Vec<_> = looks.into_iter().map(Result::err).collect();
     let options = work.options(limits, backup.policy());
-    let watch = Watch::start(output)?;
-    let end = watch.run(scope_of_tenants(), |control| {
+    let end = watched.run(output, |control| {
         run_on_all(&work.tenants, &refused, &work.migrations, &options, work.share, control, |runner, control| {
             runner.migrate(request, control)
         })
-    });
+    })?;
     finish(output, "applied", &end)
 }
 

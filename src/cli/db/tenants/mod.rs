@@ -11,6 +11,7 @@ mod rollback;
 mod rows;
 mod seed;
 mod state;
+mod watched;
 mod work;
 
 pub use arguments::{FailureArgs, TenantArgs};
@@ -23,4 +24,5 @@ pub use rollback::{redo, rollback};
 pub use rows::Rows;
 pub use seed::seed;
 pub use state::{status, verify};
+pub use watched::Watched;
 pub use work::{Purpose, TenantWork, rows};

@@ -2,6 +2,7 @@
 
 use super::consent::with_counts;
 use super::report::finish;
+use super::watched::Watched;
 use super::work::{Purpose, TenantWork};
 use crate::cli::arguments::{ConsentArgs, OutputArgs};
 use crate::cli::db::arguments::{BackupArgs, LimitArgs, scope_of_tenants};
@@ -16,18 +17,18 @@ pub fn rollback(
     request: &RollbackRequest,
     consent: &ConsentArgs,
     (limits, backup): (&LimitArgs, &BackupArgs),
+    watched: Watched<'_>,
     output: OutputArgs,
 ) -> anyhow::Result<u8> {
     let looks = work.look(Purpose::Act, |plan| selected(&plan, request, work))?;
     let what = "this rolls back, with the data that they hold,";
     let refused = confirmed(work, looks, what, consent, backup)?;
     let options = work.options(limits, backup.policy());
-    let watch = Watch::start(output)?;
-    let end = watch.run(scope_of_tenants(), |control| {
+    let end = watched.run(output, |control| {
         run_on_all(&work.tenants, &refused, &work.migrations, &options, work.share, control, |runner, control| {
             runner.rollback(request, control)
         })
-    });
+    })?;
     finish(output, "rolled back", &end)
 }
 

@@ -1,9 +1,9 @@
-//! A report as a page needs it: of any version, with what is missing left out, and in bounded memory however many
-//! findings it has.
+//! A report as everything that shows one needs it: of any version, with what is missing left out, and in bounded memory
+//! however many findings it has.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -14,18 +14,23 @@ use crate::migration::report::parts::{
 };
 
 /// Findings that are shown one by one.
-pub(super) const FINDINGS_SHOWN_MAX: usize = 200;
+pub(crate) const FINDINGS_SHOWN_MAX: usize = 200;
 /// Reasons that are counted by themselves.
 const REASONS_MAX: usize = 100;
 /// Points of a timeline that are drawn, and attempts that are listed.
 const POINTS_MAX: usize = 2_000;
 /// Stands for the reasons that are not counted by themselves.
-pub(super) const OTHER_REASONS: &str = "other reasons";
+pub(crate) const OTHER_REASONS: &str = "other reasons";
+
+/// The part of a report that is read for its head. Findings begin before it.
+const HEAD_BYTES_MAX: u64 = 1 << 20;
+/// Where the findings begin. Nothing in a report has a line end but between its fields.
+const FINDINGS: &[u8] = b"\n  \"findings\": [";
 
 /// What a report says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Document {
+pub(crate) struct Document {
     pub report_version: u32,
     pub run_id: String,
     pub noun: String,
@@ -64,7 +69,7 @@ pub(super) struct Document {
 
 impl Document {
     /// Reads a report.
-    pub(super) fn read(report: impl Read) -> Result<Self, serde_json::Error> {
+    pub(crate) fn read(report: impl Read) -> Result<Self, serde_json::Error> {
         let document: Self = serde_json::from_reader(report)?;
         // A list would pass for an object without fields.
         if document.run_id.is_empty() {
@@ -73,8 +78,19 @@ impl Document {
         Ok(document)
     }
 
+    /// Reads a report up to its findings, which may be many.
+    pub(crate) fn read_head(report: impl Read) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        report.take(HEAD_BYTES_MAX).read_to_end(&mut bytes)?;
+        if let Some(at) = memchr::memmem::find(&bytes, FINDINGS) {
+            bytes.truncate(at + FINDINGS.len());
+            bytes.extend_from_slice(b"]}");
+        }
+        Ok(Self::read(&*bytes)?)
+    }
+
     /// Returns the seconds that all attempts took.
-    pub(super) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         if self.attempts.is_empty() {
             return self.duration_ms as f64 / 1000.0;
         }
@@ -119,7 +135,19 @@ fn known_items<'de, D: Deserializer<'de>, T: DeserializeOwned>(list: D) -> Resul
 
 /// Names with numbers, in the order of the file. Whatever is no number is left out.
 #[derive(Debug, Default)]
-pub(super) struct Pairs(pub Vec<(String, u64)>);
+pub(crate) struct Pairs(pub Vec<(String, u64)>);
+
+impl Pairs {
+    /// Returns the number of a name.
+    pub(crate) fn get(&self, name: &str) -> Option<u64> {
+        self.0.iter().find(|pair| pair.0 == name).map(|pair| pair.1)
+    }
+
+    /// Returns them in the order of their names.
+    pub(crate) fn by_name(&self) -> BTreeMap<String, u64> {
+        self.0.iter().cloned().collect()
+    }
+}
 
 impl<'de> Deserialize<'de> for Pairs {
     fn deserialize<D: Deserializer<'de>>(pairs: D) -> Result<Self, D::Error> {
@@ -151,7 +179,7 @@ impl<'de> Deserialize<'de> for Pairs {
 
 /// The findings: some of them, and the number of the others by reason.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
+pub(crate) struct Findings {
     pub shown: Vec<ShownFinding>,
     pub rest_by_reason: BTreeMap<String, u64>,
 }
@@ -159,7 +187,7 @@ pub(super) struct Findings {
 /// A finding.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct ShownFinding {
+pub(crate) struct ShownFinding {
     pub severity: String,
     pub file: String,
     pub offset: u64,
@@ -235,6 +263,17 @@ mod tests {
         let document = read(&format!(r#"{{"run_id":"r","findings":[{}]}}"#, all.join(",")));
         assert_eq!(document.findings.rest_by_reason.len(), REASONS_MAX + 1);
         assert_eq!(document.findings.rest_by_reason.values().sum::<u64>(), 4_800);
+    }
+
+    #[test]
+    fn the_head_of_a_report_ends_at_its_findings_however_many_there_are() {
+        let head = "{\n  \"run_id\": \"r1\",\n  \"counts\": {\n    \"migrated\": 5\n  },\n  \"findings\": [\n    ";
+        let finding = r#"{"severity":"refused","file":"a","offset":0,"length":1,"reason":"x"}"#;
+        let many = format!("{head}{}\n  ]\n}}\n", vec![finding; 40_000].join(",\n    "));
+        assert!(many.len() as u64 > HEAD_BYTES_MAX);
+        let document = Document::read_head(many.as_bytes()).unwrap();
+        assert_eq!(document.counts.0, [("migrated".to_owned(), 5)]);
+        assert!(document.findings.shown.is_empty());
     }
 
     #[test]
