@@ -50,6 +50,11 @@ pub fn memory_bytes() -> Option<u64> {
     kibibytes(&read("/proc/meminfo")?, "MemTotal:")
 }
 
+/// Returns the memory that programs can take without others losing theirs, in bytes.
+pub fn available_memory_bytes() -> Option<u64> {
+    kibibytes(&read("/proc/meminfo")?, "MemAvailable:")
+}
+
 /// What the control group of this process allows, those above it included.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ControlGroupLimits {

@@ -7,18 +7,38 @@ use crate::pipeline::Phase;
 /// If less of a sample was in memory, its time is that of the disk.
 const COLD_BELOW: f64 = 0.5;
 
-/// Returns what a source costs that is not in memory, and adds it to its phase: reading goes on while the rest is done, so
-/// only what it takes longer than that counts.
-pub(super) fn corrections(whole: Amount, looked_at: &Drawn, phases: &mut [(Phase, f64)]) -> Vec<Correction> {
+/// What does not fit into memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Beyond {
+    /// The length of the finished store.
+    pub(super) target_bytes: u64,
+    /// Memory that the system can keep files in; `None` if that is not known.
+    pub(super) memory_bytes: Option<u64>,
+}
+
+/// Returns what it costs that source and store are not in memory, and adds it to the phases. Reading a source goes on while
+/// the rest is done, so only what it takes longer than that counts.
+pub(super) fn corrections(
+    whole: Amount,
+    looked_at: &Drawn,
+    beyond: Beyond,
+    phases: &mut [(Phase, f64)],
+) -> Vec<Correction> {
     let Some(rate) = cold_rate(looked_at) else { return Vec::new() };
     let cold_bytes = whole.source_bytes as f64 * (1.0 - looked_at.cached_share.unwrap_or(1.0));
-    let Some((_, run)) = phases.iter_mut().find(|(phase, _)| *phase == Phase::Run) else { return Vec::new() };
-    let seconds = cold_bytes / rate - *run;
-    if seconds <= 0.0 {
-        return Vec::new();
+    let unread_bytes = beyond.memory_bytes.map_or(0, |memory| beyond.target_bytes.saturating_sub(memory));
+    let of = |phase: Phase| phases.iter().find(|(other, _)| *other == phase).map(|(_, seconds)| *seconds);
+    let found = [
+        ("cold_source", Phase::Run, of(Phase::Run).map(|run| cold_bytes / rate - run)),
+        ("cold_verify", Phase::Verify, of(Phase::Verify).map(|_| unread_bytes as f64 / rate)),
+    ];
+    let mut corrections = Vec::new();
+    for (name, phase, seconds) in found {
+        let Some(seconds) = seconds.filter(|seconds| *seconds > 0.0) else { continue };
+        phases.iter_mut().filter(|(other, _)| *other == phase).for_each(|(_, of)| *of += seconds);
+        corrections.push(Correction { name, seconds });
     }
-    *run += seconds;
-    vec![Correction { name: "cold_source", seconds }]
+    corrections
 }
 
 /// Returns how many bytes a second the disk gives, if the sample shows that.
@@ -34,6 +54,8 @@ mod tests {
 
     use super::*;
 
+    const WHOLE: Amount = Amount { records: 1_000, source_bytes: 100_000, cost_bytes: 0 };
+
     fn drawn(cached_share: Option<f64>) -> Drawn {
         let amount = Amount { records: 10, source_bytes: 1_000, cost_bytes: 1_000 };
         Drawn { amount, took: Duration::from_secs(1), cached_share, ..Drawn::default() }
@@ -41,19 +63,26 @@ mod tests {
 
     #[test]
     fn a_source_on_the_disk_takes_as_long_as_the_disk() {
-        let whole = Amount { source_bytes: 100_000, ..Amount::default() };
         let mut phases = [(Phase::Scan, 1.0), (Phase::Run, 30.0)];
-        let found = corrections(whole, &drawn(Some(0.0)), &mut phases);
+        let found = corrections(WHOLE, &drawn(Some(0.0)), Beyond::default(), &mut phases);
         assert_eq!(found, [Correction { name: "cold_source", seconds: 70.0 }]);
         assert_eq!(phases, [(Phase::Scan, 1.0), (Phase::Run, 100.0)]);
     }
 
     #[test]
+    fn what_a_verification_cannot_find_in_memory_is_read_from_the_disk() {
+        let beyond = Beyond { target_bytes: 90_000, memory_bytes: Some(60_000) };
+        let mut phases = [(Phase::Run, 500.0), (Phase::Verify, 2.0)];
+        let found = corrections(WHOLE, &drawn(Some(0.0)), beyond, &mut phases);
+        assert_eq!(found, [Correction { name: "cold_verify", seconds: 30.0 }]);
+        assert_eq!(phases[1], (Phase::Verify, 32.0));
+    }
+
+    #[test]
     fn a_source_in_memory_and_one_that_is_fast_enough_change_nothing() {
-        let whole = Amount { source_bytes: 100_000, ..Amount::default() };
         for (share, run) in [(Some(1.0), 30.0), (None, 30.0), (Some(0.0), 200.0)] {
             let mut phases = [(Phase::Run, run)];
-            assert_eq!(corrections(whole, &drawn(share), &mut phases), []);
+            assert_eq!(corrections(WHOLE, &drawn(share), Beyond::default(), &mut phases), []);
             assert_eq!(phases, [(Phase::Run, run)]);
         }
     }

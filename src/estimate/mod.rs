@@ -22,12 +22,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use self::cold::Beyond;
 use self::deadline::numbers_of_workers;
 use self::measure::{Measured, measure};
+use crate::durable::system::available_memory_bytes;
 use crate::durable::{Disk, replace_file, system};
 use crate::migration::forecast::graded::{PastRun, residuals};
 use crate::migration::forecast::{Forecast, StoredForecast};
-use crate::migration::probe::{Amount, Drawn, Probe};
+use crate::migration::probe::{Amount, Drawn, Needs, Probe};
 use crate::migration::report::parts::Quantiles;
 use crate::migration::units::per_second;
 use crate::migration::{
@@ -72,7 +74,7 @@ pub fn estimate<P: RunPlan + Clone>(
     let checks = checks::checks(disk, probe, question.options, (&needs, free), &looked_at)?;
     let past = question.options.history.runs();
     let (expected, time_problem) = match measured(disk, probe, question, control)? {
-        Ok(measured) => (Some(Expected::new(&past, probe, question, &looked_at, &measured)), None),
+        Ok(measured) => (Some(Expected::new(&past, probe, question, (&needs, &looked_at), &measured)), None),
         Err(problem) => (None, Some(problem)),
     };
     let fits = free.bytes >= needs.space_bytes && free.inodes.is_none_or(|free| free >= needs.inodes);
@@ -152,13 +154,14 @@ impl Expected {
         past: &[PastRun],
         probe: &dyn Probe,
         question: &Question<'_>,
-        looked_at: &Drawn,
+        (needs, looked_at): (&Needs, &Drawn),
         measured: &Measured,
     ) -> Self {
         let whole = probe.whole();
+        let beyond = Beyond { target_bytes: needs.space_after_clean_bytes, memory_bytes: available_memory_bytes() };
         let mut corrections = Vec::new();
         let forecast = Forecast::of_probes(past, question.kind, &measured.times, whole.cost_bytes, |phases| {
-            corrections = cold::corrections(whole, looked_at, phases);
+            corrections = cold::corrections(whole, looked_at, beyond, phases);
             corrections.iter().map(|correction| correction.seconds).sum()
         });
         let forecast = forecast.limited(whole.records, question.options.rate_limit);
