@@ -340,7 +340,7 @@ impl<'a> Session<'a> {
         if !is_kept {
             self.keep_end(migration, &mut state, &result);
         }
-        let is_whole = is_kept && !resumed && state.records > 0 && !migration.leaves_out(&state);
+        let is_whole = is_kept && !resumed && state.records > 0;
         let whole = is_whole.then(|| self.whole(migration, &state));
         // A report that cannot be written, as on a full disk, must not hide why the run failed.
         let reported = self.report_or_note(migration, &state, outcome, started, whole.as_ref());

@@ -14,7 +14,7 @@ const SECONDS_MIN: f64 = 1.0;
 /// Of more runs the last ones count.
 pub const RUNS_MAX: usize = 50;
 
-/// A run that went from its beginning to its goal in one attempt and refused nothing. It holds no path.
+/// A run that went from its beginning to its goal in one attempt. It holds no path.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PastRun {
     /// Version of the line.

@@ -58,7 +58,7 @@ impl Expectation {
     }
 }
 
-/// A run that went from its beginning to its goal in one attempt and refused nothing.
+/// A run that went from its beginning to its goal in one attempt, whatever records it has refused.
 #[derive(Debug, Clone)]
 pub struct Whole {
     /// How good the forecast was, if there was one.
