@@ -12,8 +12,10 @@ mod frozen_store;
 mod house;
 mod manifest;
 mod metrics;
+mod observe;
 mod owners;
 mod reports;
+mod serve;
 mod space;
 mod stop;
 mod upgrade;
@@ -27,6 +29,7 @@ mod support {
     pub mod generated_store;
     pub mod haul;
     pub mod headers;
+    pub mod http;
     pub mod manifest;
     pub mod manifest_files;
     pub mod nobody;
