@@ -150,7 +150,7 @@ mod tests {
         let listener = bind(([127, 0, 0, 1], 0).into(), false).expect("a port");
         let run =
             RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
-        let source = move || Scraped { runs: vec![run.clone()] };
+        let source = move || [run.clone()].into_iter().collect();
         MetricsServer::start(listener, MetricsPrefix::default(), Arc::new(source)).expect("a thread")
     }
 

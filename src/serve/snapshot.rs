@@ -1,5 +1,6 @@
 //! What every request answers from: the migrations at one moment.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
@@ -101,7 +102,7 @@ impl Snapshot {
 
     /// Returns the metrics of all of them.
     pub fn metrics(&self, prefix: &MetricsPrefix, format: Format) -> Bytes {
-        let scraped = || Scraped { runs: self.rows.iter().map(|row| (*row.found.metrics).clone()).collect() };
+        let scraped = || Scraped { runs: self.rows.iter().map(|row| row.found.metrics.clone()).collect() };
         let made = &self.metrics[usize::from(format == Format::OpenMetrics)];
         made.get_or_init(|| text(&scraped(), prefix.as_str(), format).into()).clone()
     }
@@ -116,7 +117,10 @@ fn event(name: &str, number: u64, document: &impl Serialize) -> String {
 /// Returns a document as text.
 pub fn json(document: &impl Serialize) -> Bytes {
     let text = serde_json::to_string(document).expect("plain data always serialises");
-    escaped_json(&text).into_owned().into()
+    match escaped_json(&text) {
+        Cow::Borrowed(_) => text.into(),
+        Cow::Owned(escaped) => escaped.into(),
+    }
 }
 
 fn remarks(walked: &Walked) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! One migration, read from its run directory.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -54,9 +55,9 @@ fn read_at(path: &Path, now: Timestamp) -> Found {
         report: evidence.report,
         path: path.to_path_buf(),
         lock_holder,
-        metrics: Box::new(evidence.of_report),
+        metrics: Arc::new(evidence.of_report),
     };
-    found.metrics = Box::new(metrics_of(&found));
+    found.metrics = Arc::new(metrics_of(&found));
     found
 }
 

@@ -11,6 +11,7 @@ mod watcher;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -67,7 +68,7 @@ pub struct Found {
     pub report: Option<ReportHead>,
     /// The same for Prometheus.
     #[serde(skip)]
-    pub metrics: Box<RunMetrics>,
+    pub metrics: Arc<RunMetrics>,
 }
 
 /// A program reads the `progress` object, as from `--progress json`.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt::{Error, Result};
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, LabelSetEncoder, MetricEncoder, NoLabelSet};
@@ -66,54 +67,55 @@ pub fn text(scraped: &Scraped, prefix: &str, format: Format) -> String {
 }
 
 /// Labels of one sample.
-type Labels = Vec<(&'static str, String)>;
-/// Samples of one family.
-type Rows = Vec<(Labels, Value)>;
+type Labels<'a> = Vec<(&'static str, Cow<'a, str>)>;
 
-/// Everything to write, family by family.
+/// Writes family by family, and keeps no sample: of thousands of runs they would need several times the memory of the text.
 #[derive(Debug)]
 struct Writer {
-    /// The place of each family in the table, its name, and what there is of it.
-    families: Vec<(usize, String, Rows)>,
+    runs: Vec<Arc<RunMetrics>>,
+    /// The name of each run.
+    names: Vec<String>,
+    prefix: String,
+    format: Format,
 }
 
 impl Writer {
     fn new(scraped: &Scraped, prefix: &str, format: Format) -> Self {
         let names = distinct_names(&scraped.runs);
-        let rows = |family: &Family| -> Rows {
-            if family.scope == Scope::Process {
-                return if format == Format::File { vec![] } else { vec![(build_labels(family), Value::Info)] };
-            }
-            let runs = scraped.runs.iter().zip(&names);
-            runs.filter(|(run, _)| family.scope != Scope::Space || run.kind == "space")
-                .flat_map(|(run, name)| (family.samples)(run).into_iter().map(|sample| row(family, run, name, sample)))
-                .collect()
+        Self { runs: scraped.runs.clone(), names, prefix: prefix.to_owned(), format }
+    }
+
+    /// Returns the samples of a family.
+    fn rows<'a>(&'a self, family: &'a Family) -> Box<dyn Iterator<Item = (Labels<'a>, Value)> + 'a> {
+        if family.scope == Scope::Process {
+            let row = (self.format != Format::File).then(|| (build_labels(family), Value::Info));
+            return Box::new(row.into_iter());
+        }
+        let runs = self.runs.iter().zip(&self.names);
+        let of_scope = runs.filter(|(run, _)| family.scope != Scope::Space || run.kind == "space");
+        let samples = |(run, name): (&'a Arc<RunMetrics>, &'a String)| {
+            (family.samples)(run).into_iter().map(|sample| row(family, run, name, sample))
         };
-        let families = FAMILIES.iter().enumerate();
-        let all = families.map(|(at, family)| (at, family.base_name(prefix), rows(family)));
-        Self { families: all.filter(|(_, _, rows)| !rows.is_empty()).collect() }
+        Box::new(of_scope.flat_map(samples))
     }
 }
 
-fn build_labels(family: &Family) -> Labels {
+fn build_labels(family: &Family) -> Labels<'static> {
     // A build from a checkout may name its commit; one from a registry cannot.
     let values = [Some(env!("CARGO_PKG_VERSION")), option_env!("HAUL_COMMIT")];
-    family.labels.iter().zip(values).filter_map(|(label, value)| Some((*label, value?.to_owned()))).collect()
+    family.labels.iter().zip(values).filter_map(|(label, value)| Some((*label, value?.into()))).collect()
 }
 
-fn row(family: &Family, run: &RunMetrics, name: &str, sample: Sample) -> (Labels, Value) {
-    let of_scope = match family.scope {
-        Scope::Space => vec![name.to_owned()],
-        Scope::Migration | Scope::Run | Scope::Process => vec![shown(&run.kind).into_owned(), name.to_owned()],
-    };
-    let own = sample.labels.iter().map(|value| shown(value).into_owned());
+fn row<'a>(family: &Family, run: &'a RunMetrics, name: &'a str, sample: Sample) -> (Labels<'a>, Value) {
+    let kind = (family.scope != Scope::Space).then(|| shown(&run.kind));
+    let own = sample.labels.iter().map(|value| Cow::Owned(shown(value).into_owned()));
     let names = family.scope.labels().iter().chain(family.labels).copied();
-    (names.zip(of_scope.into_iter().chain(own)).collect(), sample.value)
+    (names.zip(kind.into_iter().chain([name.into()]).chain(own)).collect(), sample.value)
 }
 
 /// Returns the name of each run. Two samples with the same labels would make a scraper refuse everything, so stores of the
 /// same kind and name also show their ids; after that a number, if even these are the same.
-fn distinct_names(runs: &[RunMetrics]) -> Vec<String> {
+fn distinct_names(runs: &[Arc<RunMetrics>]) -> Vec<String> {
     let name = |run: &RunMetrics| (run.kind.clone(), shown(&run.migration).into_owned());
     let mut counts: HashMap<(String, String), usize> = HashMap::new();
     runs.iter().for_each(|run| *counts.entry(name(run)).or_default() += 1);
@@ -129,7 +131,7 @@ fn distinct_names(runs: &[RunMetrics]) -> Vec<String> {
         taken.insert((kind, free.clone()));
         free
     };
-    runs.iter().map(&mut distinct).collect()
+    runs.iter().map(|run| distinct(run)).collect()
 }
 
 /// Returns the text as a terminal can show it, cut if it is very long.
@@ -144,15 +146,19 @@ fn shown(text: &str) -> Cow<'_, str> {
 
 impl Collector for Writer {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result {
-        for (at, name, rows) in &self.families {
-            let family = &FAMILIES[*at];
-            let mut metric = encoder.encode_descriptor(name, family.help, None, metric_type(family.family_type))?;
+        for family in &FAMILIES {
+            let mut rows = self.rows(family).peekable();
+            if rows.peek().is_none() {
+                continue;
+            }
+            let (name, family_type) = (family.base_name(&self.prefix), family.family_type);
+            let mut metric = encoder.encode_descriptor(&name, family.help, None, metric_type(family_type))?;
             for (labels, value) in rows {
-                let labels = LabelsOf(labels);
+                let labels = LabelsOf(&labels);
                 match value {
                     // The encoder of this type takes labels of its own.
                     Value::Info => metric.encode_info(&labels)?,
-                    _ => write_value(metric.encode_family(&labels)?, family.family_type, value)?,
+                    value => write_value(metric.encode_family(&labels)?, family_type, &value)?,
                 }
             }
         }
@@ -184,10 +190,10 @@ fn write_value(mut metric: MetricEncoder<'_>, family_type: FamilyType, value: &V
 }
 
 /// Labels of a sample, as the encoder takes them.
-struct LabelsOf<'a>(&'a Labels);
+struct LabelsOf<'a>(&'a Labels<'a>);
 
 impl EncodeLabelSet for LabelsOf<'_> {
     fn encode(&self, encoder: &mut LabelSetEncoder) -> Result {
-        self.0.iter().try_for_each(|(name, value)| (*name, value.as_str()).encode(encoder.encode_label()))
+        self.0.iter().try_for_each(|(name, value)| (*name, &**value).encode(encoder.encode_label()))
     }
 }

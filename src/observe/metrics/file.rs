@@ -94,7 +94,7 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         let run =
             RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
-        file_at(&path).unwrap().write(&Scraped { runs: vec![run] }).unwrap();
+        file_at(&path).unwrap().write(&[run].into_iter().collect()).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(
             text.ends_with("\nhaul_migration_checkpoint_writes_total{kind=\"cas\",migration=\"v2\"} 7\n"),

@@ -64,13 +64,13 @@ impl Recorder {
             // The same store may be run again, as a repetition after a stop does.
             seen.ended.retain(|ended| (&ended.kind, &ended.migration) != (&run.kind, &run.migration));
             if latest.ended.is_none() {
-                return Some(Scraped { runs: seen.ended.iter().cloned().chain([run]).collect() });
+                return Some(seen.ended.iter().cloned().chain([run]).collect());
             }
             let surplus = (seen.ended.len() + 1).saturating_sub(ENDED_MAX);
             seen.ended.drain(..surplus);
             seen.ended.push(run);
         }
-        (!seen.ended.is_empty()).then(|| Scraped { runs: seen.ended.clone() })
+        (!seen.ended.is_empty()).then(|| seen.ended.iter().cloned().collect())
     }
 
     fn run(&self, seen: &mut Runs, latest: &Seen) -> RunMetrics {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -13,7 +14,13 @@ use crate::pipeline::ForecastFigures;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scraped {
     /// The runs. Their order does not matter.
-    pub runs: Vec<RunMetrics>,
+    pub runs: Vec<Arc<RunMetrics>>,
+}
+
+impl FromIterator<RunMetrics> for Scraped {
+    fn from_iter<T: IntoIterator<Item = RunMetrics>>(runs: T) -> Self {
+        Self { runs: runs.into_iter().map(Arc::new).collect() }
+    }
 }
 
 /// What is known of a run. What is not known is `None` or empty, and no metric shows it.

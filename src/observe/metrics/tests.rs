@@ -68,7 +68,7 @@ fn live(kind: &str, target: &str) -> Live {
 }
 
 fn classic(runs: Vec<RunMetrics>) -> String {
-    text(&Scraped { runs }, DEFAULT_PREFIX, Format::Classic)
+    text(&runs.into_iter().collect(), DEFAULT_PREFIX, Format::Classic)
 }
 
 fn running(kind: &str, target: &str) -> RunMetrics {
@@ -244,7 +244,7 @@ fn a_store_is_named_by_the_end_of_its_path() {
 
 #[test]
 fn open_metrics_end_and_have_every_bucket() {
-    let scraped = Scraped { runs: vec![running("space", "/s")] };
+    let scraped: Scraped = [running("space", "/s")].into_iter().collect();
     let text = text(&scraped, "my", Format::OpenMetrics);
     assert!(text.ends_with("# EOF\n") && text.contains("# TYPE my info\n"), "{text}");
     assert!(text.contains("# TYPE my_records counter\n") && text.contains("my_records_total{"), "{text}");

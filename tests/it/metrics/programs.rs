@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use haul::observe::MigrationState;
-use haul::observe::metrics::{DEFAULT_PREFIX, Format, RunMetrics, Scraped, text};
+use haul::observe::metrics::{DEFAULT_PREFIX, Format, RunMetrics, text};
 
 use super::documents::{documents, expressions};
 use super::scrape::Served;
@@ -61,7 +61,7 @@ fn promtool_has_nothing_to_say_of_hostile_names() {
         ..RunMetrics::default()
     };
     for format in [Format::Classic, Format::File] {
-        check_metrics(&text(&Scraped { runs: vec![run("1"), run("2"), run("2")] }, DEFAULT_PREFIX, format));
+        check_metrics(&text(&[run("1"), run("2"), run("2")].into_iter().collect(), DEFAULT_PREFIX, format));
     }
 }
 
