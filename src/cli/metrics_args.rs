@@ -46,6 +46,10 @@ pub struct MetricsArgs {
     #[cfg(feature = "serve")]
     #[arg(long, requires = "metrics_addr")]
     allow_remote: bool,
+    /// A name that scrapes may use for this computer, besides its address and localhost
+    #[cfg(feature = "serve")]
+    #[arg(long = "allow-host", value_name = "NAME", requires = "metrics_addr")]
+    hosts: Vec<String>,
     /// How the names of metrics begin
     #[arg(long, value_name = "PREFIX", default_value = DEFAULT_PREFIX)]
     metrics_prefix: MetricsPrefix,
@@ -100,7 +104,8 @@ impl MetricsArgs {
         let listener = bind(address, self.allow_remote)?;
         let recorder = recorder.clone();
         let source = Arc::new(move || recorder.scraped().unwrap_or_default());
-        let server = MetricsServer::start(listener, self.metrics_prefix.clone(), source)?;
+        let hosts = self.hosts.clone().into();
+        let server = MetricsServer::start(listener, hosts, self.metrics_prefix.clone(), source)?;
         if address.port() == 0 {
             Console::new().line(&format!("metrics at http://{}/metrics", server.address()));
         }

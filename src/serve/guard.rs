@@ -1,13 +1,12 @@
 //! What holds for every request: which host it may name, which method it may have, and the headers of every answer.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-
-use super::site::Site;
 
 /// Nothing but what this server itself serves, and no script or style in a page.
 const CONTENT_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
@@ -18,9 +17,12 @@ const HEADERS: [(HeaderName, &str); 3] = [
     (header::REFERRER_POLICY, "no-referrer"),
 ];
 
+/// Host names that requests may have besides addresses.
+pub type AllowedHosts = Arc<[String]>;
+
 /// Passes a request on if it may be answered, and adds the headers.
-pub async fn guard(State(site): State<Site>, request: Request, next: Next) -> Response {
-    let refused = refusal(&request, &site.hosts);
+pub async fn guard(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
+    let refused = refusal(&request, &hosts);
     let mut answer = match refused {
         Some(refused) => refused,
         None => next.run(request).await,

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::oneshot;
 
 use super::connections::Connections;
+use super::guard::{AllowedHosts, guard};
 use crate::migration::Error;
 use crate::observe::metrics::{Format, MetricsPrefix, Scraped, text};
 use crate::pipeline::{NoThread, StopToken};
@@ -51,11 +53,16 @@ struct Shared {
 }
 
 impl MetricsServer {
-    /// Answers on a bound listener, on a thread of its own.
+    /// Answers on a bound listener, on a thread of its own. Requests may name addresses and these hosts.
     ///
     /// # Errors
     /// If the system gives no thread, or the runtime no place for the listener.
-    pub fn start(listener: TcpListener, prefix: MetricsPrefix, source: Source) -> Result<Self, Error> {
+    pub fn start(
+        listener: TcpListener,
+        hosts: AllowedHosts,
+        prefix: MetricsPrefix,
+        source: Source,
+    ) -> Result<Self, Error> {
         let failed = |error| Error::Program {
             what: format!("cannot serve metrics: {error}"),
             next: "run without --metrics-addr, or raise the limit of open files (ulimit -n)".into(),
@@ -68,7 +75,8 @@ impl MetricsServer {
         let (scraped_sender, scraped) = bounded(1);
         let (gone_sender, gone) = bounded(1);
         let has_ended = Arc::new(AtomicBool::new(false));
-        let routes = routes(Shared { source, prefix, has_ended: has_ended.clone(), scraped: scraped_sender });
+        let shared = Shared { source, prefix, has_ended: has_ended.clone(), scraped: scraped_sender };
+        let routes = routes(shared).layer(from_fn_with_state(hosts, guard));
         let answer = move || {
             let until = async { drop(stopped.await) };
             // It returns no error but those of the listener, which it bears with.
@@ -128,12 +136,7 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
 pub fn answer(scraped: &Scraped, prefix: &MetricsPrefix, headers: &HeaderMap) -> Response {
     let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     let format = Format::accepted(&accepts.collect::<Vec<_>>().join(","));
-    let about = [
-        (header::CONTENT_TYPE, format.content_type()),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    (about, text(scraped, prefix.as_str(), format)).into_response()
+    ([(header::CONTENT_TYPE, format.content_type())], text(scraped, prefix.as_str(), format)).into_response()
 }
 
 #[cfg(test)]
@@ -151,7 +154,8 @@ mod tests {
         let run =
             RunMetrics { kind: "cas".into(), migration: "v2".into(), checkpoints: Some(7), ..RunMetrics::default() };
         let source = move || [run.clone()].into_iter().collect();
-        MetricsServer::start(listener, MetricsPrefix::default(), Arc::new(source)).expect("a thread")
+        let hosts = Arc::new(["ops.example".to_owned()]);
+        MetricsServer::start(listener, hosts, MetricsPrefix::default(), Arc::new(source)).expect("a thread")
     }
 
     fn ask(server: &MetricsServer, request: &str) -> String {
@@ -185,12 +189,31 @@ mod tests {
         let server = server();
         assert!(get_of(&server, "/healthz", "").ends_with("ok\n"));
         assert!(get_of(&server, "/", "").starts_with("HTTP/1.1 404 "));
-        let of =
-            |method: &str| ask(&server, &format!("{method} /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+        let of = |method: &str| {
+            ask(&server, &format!("{method} /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+        };
         let head = of("HEAD");
         assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
             assert!(of(method).starts_with("HTTP/1.1 405 "), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_scrape_names_an_address_or_an_allowed_host() {
+        let server = server();
+        let of = |host: &str| ask(&server, &format!("GET /metrics HTTP/1.1\r\n{host}Connection: close\r\n\r\n"));
+        for host in ["Host: 127.0.0.1:9100\r\n", "Host: ops.example:9100\r\n"] {
+            assert!(of(host).starts_with("HTTP/1.1 200 "), "{host}");
+        }
+        for host in ["Host: evil.example\r\n", ""] {
+            let refused = of(host);
+            assert!(refused.starts_with("HTTP/1.1 4") && !refused.contains("haul_"), "{host}: {refused}");
+            assert!(host.is_empty() || refused.starts_with("HTTP/1.1 421 "), "{refused}");
+        }
+        let headers = of("Host: localhost\r\n");
+        for header in ["content-security-policy: default-src 'none'", "cache-control: no-store", "nosniff"] {
+            assert!(headers.contains(header), "{header}: {headers}");
         }
     }
 

@@ -39,7 +39,7 @@ pub fn routes(site: Site) -> Router {
         .route("/assets/haul.js", get(|| asset("text/javascript; charset=utf-8", SCRIPT)));
     #[cfg(feature = "manifest")]
     let routes = routes.route("/schemas/versions", get(versions));
-    routes.fallback(|| async { not_found() }).layer(from_fn_with_state(site.clone(), guard)).with_state(site)
+    routes.fallback(|| async { not_found() }).layer(from_fn_with_state(site.hosts.clone(), guard)).with_state(site)
 }
 
 async fn asset(content_type: &'static str, text: &'static str) -> Response {

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::{Semaphore, watch};
 
+use super::guard::AllowedHosts;
 use super::snapshot::Snapshot;
 #[cfg(feature = "manifest")]
 use super::versions::Versions;
@@ -20,7 +21,7 @@ pub struct Site {
     /// The newest snapshot.
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     /// Host names that requests may have besides addresses.
-    pub hosts: Arc<[String]>,
+    pub hosts: AllowedHosts,
     /// A permit for each stream.
     pub streams: Arc<Semaphore>,
     /// How the names of metrics begin.
