@@ -133,8 +133,8 @@ mod tests {
         assert_eq!(hold_on(&File::open(&path).unwrap()), Hold::Free, "nothing stays of the look");
     }
 
-    /// Takes the lock 100 times beside looks that never pause, of which there are 1,000 at least.
-    fn take_beside_looks(look: impl Fn(&Path) + Sync) {
+    /// Takes the lock 100 times during looks that never pause, of which there are 1,000 at least.
+    fn take_during_looks(look: impl Fn(&Path) + Sync) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("lock");
         fs::write(&path, "").unwrap();
@@ -156,12 +156,12 @@ mod tests {
 
     #[test]
     fn nobody_who_takes_a_lock_is_refused_because_others_look() {
-        take_beside_looks(|path| drop(lock_holder(path)));
+        take_during_looks(|path| drop(lock_holder(path)));
     }
 
     #[test]
     fn a_look_by_a_shared_lock_is_waited_out() {
-        take_beside_looks(|path| {
+        take_during_looks(|path| {
             refuses_to_be_shared(&File::open(path).unwrap());
         });
         let directory = tempfile::tempdir().unwrap();

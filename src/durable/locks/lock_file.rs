@@ -50,7 +50,7 @@ pub(in crate::durable) fn lock_file(
                 file.write_all(owner.as_bytes())?;
                 return Ok(Ok(LockGuard(Box::new(LockedFile(file)))));
             }
-            // Whoever looks has it for a moment only.
+            // Somebody who looks has it for a moment only.
             Err(TryLockError::WouldBlock) if looks < LOOKS_WAITED_FOR && hold_on(&file) != Hold::Exclusive => {
                 looks += 1;
                 sleep(LOOK_PAUSE);

@@ -37,7 +37,7 @@ pub(super) fn hold_on(file: &File) -> Hold {
     };
     let device = (major(metadata.dev()), minor(metadata.dev()));
     match hold_in(&text, device, metadata.ino()) {
-        // A table leaves out whoever has no number in the namespace of the reader, and locks that a server keeps.
+        // A table leaves out processes without a number in the namespace of the reader, and locks that a server keeps.
         Hold::Free if !(is_whole && shows_all_processes() && has_plain_identity(file)) => Hold::Unknown,
         hold => hold,
     }
