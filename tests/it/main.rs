@@ -10,6 +10,7 @@ mod frozen_store;
 mod house;
 mod manifest;
 mod metrics;
+mod observe;
 mod owners;
 mod reports;
 mod space;
