@@ -13,6 +13,7 @@ mod metrics;
 mod observe;
 mod owners;
 mod reports;
+mod serve;
 mod space;
 mod stop;
 mod upgrade;
@@ -26,6 +27,7 @@ mod support {
     pub mod generated_store;
     pub mod haul;
     pub mod headers;
+    pub mod http;
     pub mod manifest;
     pub mod manifest_files;
     pub mod nobody;
