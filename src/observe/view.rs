@@ -106,7 +106,7 @@ impl View {
             }
             ViewKind::Lines { .. } => {
                 if moment.line.phase.is_some() && self.heartbeat.is_due(now) {
-                    self.console.line(&bar::row(moment, &self.scope));
+                    self.console.line(&bar::row(moment, &self.scope, self.line_columns()));
                 }
             }
             ViewKind::Progress => {
@@ -119,12 +119,20 @@ impl View {
         }
     }
 
+    /// Returns how wide a line may be: on a terminal no wider than that.
+    fn line_columns(&self) -> usize {
+        match self.kind {
+            ViewKind::Bar | ViewKind::Lines { is_terminal: true } => columns(),
+            _ => usize::MAX,
+        }
+    }
+
     /// Answers somebody who asks.
     pub(super) fn status(&mut self, moment: &Moment) {
         match self.kind {
             ViewKind::Progress => self.console.object(Weight::Once, |head| objects::progress(head, moment, "status")),
             ViewKind::Events => drop(self.console.event(&objects::StatusEvent::of(moment))),
-            _ => self.console.line(&bar::row(moment, &self.scope)),
+            _ => self.console.line(&bar::row(moment, &self.scope, self.line_columns())),
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::migration::{escaped_json, now_text};
@@ -27,7 +28,8 @@ pub struct Snapshot {
     rows_before: usize,
     list: OnceLock<Bytes>,
     news: OnceLock<Bytes>,
-    metrics: [OnceLock<Bytes>; 2],
+    /// Of thousands of migrations it is long, so the text of one format is kept.
+    metrics: Mutex<Option<(Format, Bytes)>>,
 }
 
 /// A migration in a snapshot.
@@ -103,8 +105,15 @@ impl Snapshot {
     /// Returns the metrics of all of them.
     pub fn metrics(&self, prefix: &MetricsPrefix, format: Format) -> Bytes {
         let scraped = || Scraped { runs: self.rows.iter().map(|row| row.found.metrics.clone()).collect() };
-        let made = &self.metrics[usize::from(format == Format::OpenMetrics)];
-        made.get_or_init(|| text(&scraped(), prefix.as_str(), format).into()).clone()
+        let mut kept = self.metrics.lock();
+        if let Some((_, text)) = kept.as_ref().filter(|(of, _)| *of == format) {
+            return text.clone();
+        }
+        // The other one goes before this one is made.
+        *kept = None;
+        let made = Bytes::from(text(&scraped(), prefix.as_str(), format));
+        *kept = Some((format, made.clone()));
+        made
     }
 }
 

@@ -60,15 +60,20 @@ pub(super) fn rows(moment: &Moment, scope: &Scope, columns: usize) -> Vec<String
     std::iter::once(cut(&first, most)).chain(second).collect()
 }
 
-/// Returns the run in one line: `run      80.3%  1,001,932 of 1,247,832 nodes  4,832 nodes/s  ETA 51 s`.
-pub(super) fn row(moment: &Moment, scope: &Scope) -> String {
+/// Returns the run in one line, as much of it as fits: `run      80.3%  1,001,932 of 1,247,832 nodes  4,832 nodes/s  ETA 51 s`.
+pub(super) fn row(moment: &Moment, scope: &Scope, columns: usize) -> String {
     if moment.line.phase.is_none() {
         return "no phase is under way".into();
     }
     let parts = Parts { bar: 0, range: true, before: true, rate_noun: true, total: true };
     let mut texts = first(moment, scope, parts);
     texts.extend(second(moment, scope, true));
-    texts.join(GAP)
+    // The range is the first thing to go.
+    if !fits(&texts.join(GAP), columns.saturating_sub(1)) {
+        texts = first(moment, scope, Parts { range: false, ..parts });
+        texts.extend(second(moment, scope, true));
+    }
+    joined(&texts, GAP, columns.saturating_sub(1))
 }
 
 fn first(moment: &Moment, scope: &Scope, parts: Parts) -> Vec<String> {

@@ -81,10 +81,10 @@ fn a_narrow_terminal_shows_one_row() {
 
 #[test]
 fn one_line_says_all_of_it() {
-    insta::assert_snapshot!(row(&resumed(), &scope()), @"run      80.2%  1,001,932 (500,000 before) of about 1,247,832 nodes  4,832 nodes/s  ETA 51 s (45 s to 70 s)  waiting for memory  memory 387 of 512 MiB (75.5%)  limit 5,000/s  checkpoint 10:45:23Z at 1,000,000 nodes  refused 7");
+    insta::assert_snapshot!(row(&resumed(), &scope(), usize::MAX), @"run      80.2%  1,001,932 (500,000 before) of about 1,247,832 nodes  4,832 nodes/s  ETA 51 s (45 s to 70 s)  waiting for memory  memory 387 of 512 MiB (75.5%)  limit 5,000/s  checkpoint 10:45:23Z at 1,000,000 nodes  refused 7");
     let mut idle = moment();
     idle.line.phase = None;
-    insta::assert_snapshot!(row(&idle, &scope()), @"no phase is under way");
+    insta::assert_snapshot!(row(&idle, &scope(), usize::MAX), @"no phase is under way");
 }
 
 #[test]
@@ -118,7 +118,8 @@ fn no_row_is_as_long_as_the_terminal_is_wide() {
     moments[1].line.eta = Some(Eta { p10: 1e6, p50: 2e7, p90: 1e9, basis: "forecast".into() });
     for moment in &moments {
         for columns in 0..300 {
-            for row in rows(moment, &scope(), columns) {
+            let line = row(moment, &scope(), columns);
+            for row in rows(moment, &scope(), columns).into_iter().chain([line]) {
                 assert!(row.chars().count() <= columns.saturating_sub(1), "{columns}: {row}");
             }
         }

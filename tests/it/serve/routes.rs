@@ -8,7 +8,7 @@ use crate::support::http::{ask, request};
 use crate::support::place::Place;
 
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
 fn published() -> Place {
     let place = Place::with_space(10);
