@@ -422,7 +422,7 @@ impl<'a> Session<'a> {
     /// Adds a run to the history. That it cannot be written is said and is no error.
     fn remember(&self, whole: Option<&Whole>) {
         let Some(whole) = whole else { return };
-        if let Err(error) = self.cx.options.history.add(&whole.past) {
+        if let Err(error) = self.cx.options.history.remember(&whole.past) {
             self.cx.control.note(format!("the run cannot be added to the history: {error}"));
         }
     }

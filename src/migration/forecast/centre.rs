@@ -42,6 +42,17 @@ pub struct Probed {
     pub noise: f64,
 }
 
+/// The most likely time of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Centre {
+    /// Seconds.
+    pub seconds: f64,
+    /// How much of that each phase takes.
+    pub phases: Vec<(Phase, f64)>,
+    /// How far it may be off, as a logarithm.
+    pub scale: f64,
+}
+
 /// How a run related to its probe: both logarithms.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Relation {

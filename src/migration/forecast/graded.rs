@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::centre::{Probed, Relation};
+use super::centre::{Centre, Probed, Relation};
 use super::range::scale;
 use crate::migration::report::parts::Quantiles;
 use crate::pipeline::Phase;
@@ -97,12 +97,7 @@ pub fn residuals(past: &[PastRun]) -> Vec<f64> {
 
 /// Returns what runs of a kind say of one of `records` records and `source_bytes` bytes: its most likely time, its phases, and
 /// how far that may be off. `None`: there are too few.
-pub fn centre_from_history(
-    past: &[PastRun],
-    kind: &str,
-    records: u64,
-    source_bytes: u64,
-) -> Option<(f64, Vec<(Phase, f64)>, f64)> {
+pub fn centre_from_history(past: &[PastRun], kind: &str, records: u64, source_bytes: u64) -> Option<Centre> {
     // Both count: of small records the number decides, of large ones the bytes.
     let size = |records: u64, bytes: u64| f64::midpoint((records.max(1) as f64).ln(), (bytes.max(1) as f64).ln());
     let runs = last(past.iter().filter(|run| run.kind == kind && run.teaches()));
@@ -111,10 +106,10 @@ pub fn centre_from_history(
     let (at_zero, exponent) = super::centre::relation_of(&relations)?;
     let size = size(records, source_bytes);
     let mean = relations.iter().map(|run| run.size).sum::<f64>() / relations.len() as f64;
-    let centre = (at_zero + exponent * size).exp();
+    let seconds = (at_zero + exponent * size).exp();
     let last = runs.last()?;
-    let phases = last.phases.iter().map(|(phase, seconds)| (*phase, seconds / last.seconds * centre)).collect();
-    Some((centre, phases, scale(0.0, size - mean)))
+    let phases = last.phases.iter().map(|(phase, took)| (*phase, took / last.seconds * seconds)).collect();
+    Some(Centre { seconds, phases, scale: scale(0.0, size - mean) })
 }
 
 fn last<T>(all: impl Iterator<Item = T>) -> Vec<T> {
@@ -177,8 +172,8 @@ pub(crate) mod tests {
     fn without_a_probe_three_runs_of_the_kind_say_how_long_it_takes() {
         let runs = [(1_000, 1.0), (2_000, 2.0), (4_000, 4.0)];
         let past: Vec<_> = runs.map(|(records, seconds)| past("space", records, seconds, None)).into_iter().collect();
-        let (centre, phases, scale) = centre_from_history(&past, "space", 8_000, 800_000).unwrap();
-        assert!((centre - 8.0).abs() < 1e-6, "{centre}");
+        let Centre { seconds, phases, scale } = centre_from_history(&past, "space", 8_000, 800_000).unwrap();
+        assert!((seconds - 8.0).abs() < 1e-6, "{seconds}");
         assert!((phases[0].1 - 6.4).abs() < 1e-6 && scale > 0.35);
         assert_eq!(centre_from_history(&past, "cas", 8_000, 1), None);
         assert_eq!(centre_from_history(&past[..2], "space", 8_000, 1), None);

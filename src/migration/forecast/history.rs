@@ -45,7 +45,7 @@ impl History {
     }
 
     /// Adds a run.
-    pub fn add(self, run: &PastRun) -> io::Result<()> {
+    pub fn remember(self, run: &PastRun) -> io::Result<()> {
         let Some(path) = self.file() else { return Ok(()) };
         add_to(&path, run)
     }

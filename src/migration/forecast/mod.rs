@@ -13,7 +13,7 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use self::centre::{ProbeTimes, Probed};
+use self::centre::{Centre, ProbeTimes, Probed};
 use self::graded::{PastForecast, PastRun, centre_from_history, relations, residuals};
 use super::report::parts::{Grade, Quantiles};
 use crate::pipeline::{ForecastFigures, Phase, burst_records};
@@ -45,12 +45,12 @@ impl Forecast {
         cost_bytes: u64,
         correct: impl FnOnce(&mut Vec<(Phase, f64)>) -> f64,
     ) -> Self {
-        let (mut centre, mut phases) = probes.centre(cost_bytes, &relations(past, kind));
-        centre += correct(&mut phases);
+        let (mut seconds, mut phases) = probes.centre(cost_bytes, &relations(past, kind));
+        seconds += correct(&mut phases);
         let probed = probes.probed();
         let size = (cost_bytes.max(1) as f64 / probed.cost_bytes).ln();
         let scale = range::scale(probed.noise, size);
-        Self::new(past, "probe", (centre, phases, scale), Some(probed), cost_bytes)
+        Self::new(past, "probe", Centre { seconds, phases, scale }, Some(probed), cost_bytes)
     }
 
     /// Returns the forecast that earlier runs make of one of this size; `None` if there are too few.
@@ -62,7 +62,7 @@ impl Forecast {
     fn new(
         past: &[PastRun],
         basis: &str,
-        (centre, phases, scale): (f64, Vec<(Phase, f64)>, f64),
+        Centre { seconds: centre, phases, scale }: Centre,
         probe: Option<Probed>,
         cost_bytes: u64,
     ) -> Self {
