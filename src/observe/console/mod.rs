@@ -13,12 +13,12 @@ mod writer;
 use std::collections::VecDeque;
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 
 use self::numbered::Objects;
-use self::queue::{Direct, Queue, Shared};
+use self::queue::{Direct, PATIENCE, Queue, Shared};
 pub use self::shape::Shape;
 use self::writer::{StandardError, write, write_queued};
 use crate::migration::escaped;
@@ -27,8 +27,6 @@ use crate::migration::escaped;
 const LINES_MAX: usize = 1024;
 /// Lines that wait, at most, where another of the same kind will follow soon.
 const REPEATED_LINES_MAX: usize = LINES_MAX / 2;
-/// How long all lines together wait to be written.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How much a line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +70,7 @@ impl Console {
             is_drawing: false,
             direct: None,
             is_gone: false,
+            asked: None,
             patience: PATIENCE,
             runs: 0,
             objects: Objects::default(),
@@ -198,11 +197,14 @@ impl Console {
     fn wait_for(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>, line: u64) {
         let is_waited_for =
             |queue: &Queue| !queue.is_gone && (queue.written < line || queue.is_drawing || queue.frame.is_some());
-        while is_waited_for(queue) && !queue.patience.is_zero() {
+        while is_waited_for(queue) {
             let since = Instant::now();
-            let patience = queue.patience;
+            let patience = queue.patience_at(since);
+            if patience.is_zero() {
+                return;
+            }
             self.shared.emptied.wait_for(queue, patience);
-            queue.patience = patience.saturating_sub(since.elapsed());
+            queue.patience = queue.patience.saturating_sub(since.elapsed());
         }
     }
 }

@@ -4,11 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::numbered::Objects;
+
+/// How long all lines together wait to be written, and how long a reader may take nothing.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -34,10 +37,22 @@ pub(super) struct Queue {
     pub(super) direct: Option<Direct>,
     /// Nobody will ever read it.
     pub(super) is_gone: bool,
+    /// Since when the piece that is being written waits for its reader.
+    pub(super) asked: Option<Instant>,
+    /// How long all lines together are still waited for.
     pub(super) patience: Duration,
     /// Runs that are watched now.
     pub(super) runs: usize,
     pub(super) objects: Objects,
+}
+
+impl Queue {
+    /// Returns how long lines are waited for from `now` on. A reader who has taken nothing for that long gets no more time:
+    /// a run that nobody reads takes no longer than one that is read.
+    pub(super) fn patience_at(&self, now: Instant) -> Duration {
+        let waited = self.asked.map_or(Duration::ZERO, |asked| now.saturating_duration_since(asked));
+        self.patience.min(PATIENCE.saturating_sub(waited))
+    }
 }
 
 /// A way to standard error without a thread.

@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use super::*;
 
@@ -42,7 +43,7 @@ fn a_line_waits_until_it_is_written_and_is_one() {
 fn a_writer_that_is_stuck_keeps_nobody_for_ever() {
     let (console, _leave, read) = gated();
     console.line("never");
-    assert_eq!(console.shared.queue.lock().patience, Duration::ZERO);
+    assert_eq!(console.shared.queue.lock().patience_at(Instant::now()), Duration::ZERO);
     // Nothing waits any more, and what is queued has a bound.
     for _ in 0..3 * LINES_MAX {
         console.line("nor these");
@@ -73,6 +74,29 @@ fn while_a_run_is_watched_nobody_waits_and_numbers_have_no_gap() {
     assert!(lines.iter().enumerate().all(|(at, line)| line["seq"] == at));
     let last = lines.last().unwrap();
     assert_eq!((&last["type"], &last["text"], &last["next"]), (&"error".into(), &"last".into(), &"retry".into()));
+}
+
+#[test]
+fn a_reader_that_has_taken_nothing_for_long_is_not_waited_for_at_the_end() {
+    let (console, leave, read) = gated();
+    let watched = console.watched();
+    console.line("x");
+    while console.shared.queue.lock().asked.is_none() {
+        std::thread::yield_now();
+    }
+    let since = Instant::now();
+    console.shared.queue.lock().asked = since.checked_sub(PATIENCE);
+    console.flush();
+    assert_eq!(console.shared.queue.lock().patience, PATIENCE, "no time was spent");
+    drop(watched);
+    // It may still take what waits, and is waited for again then.
+    leave.send(Ok(())).unwrap();
+    while console.shared.queue.lock().asked.is_some() {
+        std::thread::yield_now();
+    }
+    leave.send(Ok(())).unwrap();
+    console.line("y");
+    assert_eq!(read.try_iter().collect::<Vec<_>>(), ["x\n", "y\n"]);
 }
 
 #[test]

@@ -3,13 +3,16 @@
 use std::io::{self, ErrorKind, Write, stderr};
 use std::os::fd::AsFd;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::queue::Shared;
 use super::screen::Screen;
 
 /// How long to wait where a write is refused for now.
 const RETRY_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Bytes of one write. A pipe takes all of a write or lets it wait, so this is how finely its reader's pace is seen.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Standard error without the lock that others take to write there: a panic is shown even if this thread is stuck.
 pub(super) struct StandardError;
@@ -29,10 +32,15 @@ pub(super) fn write_queued(shared: &Shared, out: &mut dyn Write) {
     let mut screen = Screen::default();
     loop {
         let (lines, count, frame) = next(shared);
-        let is_read = write(out, screen.update(&lines, frame).as_bytes());
+        let text = screen.update(&lines, frame);
+        let is_read = text.as_bytes().chunks(PIECE_BYTES).all(|piece| {
+            shared.queue.lock().asked = Some(Instant::now());
+            write(out, piece)
+        });
         let mut queue = shared.queue.lock();
         queue.written += count;
         queue.is_drawing = false;
+        queue.asked = None;
         if !is_read {
             queue.is_gone = true;
             queue.lines.clear();
