@@ -26,6 +26,8 @@ struct State {
     in_use_bytes: u64,
     peak_bytes: u64,
     waits: Waits,
+    /// Requests that wait now.
+    waiting: usize,
 }
 
 /// How often, and how long in all, requests had to wait for bytes to come back.
@@ -71,6 +73,11 @@ impl Budget {
         self.state.lock().waits
     }
 
+    /// Returns true if a request waits for bytes to come back.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.state.lock().waiting > 0
+    }
+
     fn admits(&self, in_use_bytes: u64, bytes: u64) -> bool {
         let fits = || in_use_bytes.checked_add(bytes).is_some_and(|sum| sum <= self.limit_bytes);
         in_use_bytes == 0 || (in_use_bytes <= self.threshold_bytes && fits())
@@ -86,12 +93,14 @@ impl Budget {
         if !granted {
             let started = Instant::now();
             state.waits.count += 1;
+            state.waiting += 1;
             observer.observe(&Event::Waiting { reason: Wait::Memory });
             while !granted && !stop.is_requested() {
                 self.released.wait_for(&mut state, POLL_INTERVAL);
                 granted = self.admits(state.in_use_bytes, bytes);
             }
             let waited = started.elapsed();
+            state.waiting -= 1;
             state.waits.waited += waited;
             observer.observe(&Event::waited(Wait::Memory, waited));
         }

@@ -44,6 +44,22 @@ pub trait Converter: Sync {
     fn convert(&self, scratch: &mut Self::Scratch, batch: Self::Batch) -> Result<Self::Output, Self::Error>;
 }
 
+/// Puts what several batches were converted to in its place, before the writer takes them one by one.
+///
+/// The engine collects batches as far as the budget allows, so the more of them wait, the more are placed together.
+pub trait Placing: Sync {
+    /// What the converter supplies.
+    type Input: Send;
+    /// What the writer takes.
+    type Output: Send;
+    /// The error that ends the run.
+    type Error: Send;
+
+    /// Places these batches, which follow each other, and returns as many outputs in the same order. After an error
+    /// nothing of them is written.
+    fn place(&self, batches: Vec<Self::Input>) -> Result<Vec<Self::Output>, Self::Error>;
+}
+
 /// Takes outputs in the order of their batches.
 pub trait Writer: Send {
     /// What the converter supplies.

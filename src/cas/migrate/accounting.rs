@@ -1,7 +1,7 @@
 //! The accounting of a run: what each converted item adds to the counts, the findings and the digest of the source.
 //! Runs, dry runs and read-only passes share it, so that their numbers agree.
 
-use super::converted::{Converted, ConvertedItem, ItemResult};
+use super::converted::{ConvertedItem, ItemResult};
 use super::known_objects::KnownObject;
 use super::object_log::{LoggedObject, ObjectOutcome};
 use super::placer::{IncomingObject, PlaceResult};
@@ -29,10 +29,10 @@ pub fn record_batch(
     state: &mut RunState,
     root: &SourceRoot,
     destination: &mut impl Destination,
-    converted: &Converted,
+    items: &[ConvertedItem],
 ) -> Result<(), Error> {
     let mut accounting = RunAccounting { state, root, destination };
-    converted.items.iter().try_for_each(|item| accounting.record(item, &converted.bytes))
+    items.iter().try_for_each(|item| accounting.record(item))
 }
 
 /// Fails unless everything that the walk found is accounted for.
@@ -52,7 +52,7 @@ struct RunAccounting<'a, D> {
 }
 
 impl<D: Destination> RunAccounting<'_, D> {
-    fn record(&mut self, item: &ConvertedItem, bytes: &[u8]) -> Result<(), Error> {
+    fn record(&mut self, item: &ConvertedItem) -> Result<(), Error> {
         self.state.progress.items += 1;
         self.state.records += 1;
         match item.item {
@@ -60,11 +60,11 @@ impl<D: Destination> RunAccounting<'_, D> {
                 self.state.counts.add(Outcome::Skipped(SkipReason::LoneSidecar));
                 self.add_finding(Severity::Note, &location, 0, "a sidecar without its object".into(), None)
             }
-            Item::Object { entry, .. } => self.record_object(item, &entry, bytes),
+            Item::Object { entry, .. } => self.record_object(item, &entry),
         }
     }
 
-    fn record_object(&mut self, item: &ConvertedItem, entry: &Entry, bytes: &[u8]) -> Result<(), Error> {
+    fn record_object(&mut self, item: &ConvertedItem, entry: &Entry) -> Result<(), Error> {
         self.state.progress.objects += 1;
         self.state.progress.source_bytes += entry.len_bytes;
         for note in &item.notes {
@@ -77,7 +77,7 @@ impl<D: Destination> RunAccounting<'_, D> {
             ItemResult::LoneSidecar => unreachable!("an object is not a sidecar"),
         };
         let source = self.root.blob(&entry.location);
-        let incoming = IncomingObject { record, blob, bytes, source: &source, entry };
+        let incoming = IncomingObject { record, blob, source: &source, entry };
         let placed = self.destination.place(&incoming)?;
         if let PlaceResult::Refused(ReadRefusal { reason, text }) = placed {
             return self.refuse(entry, &Link::UNREAD, reason, text);

@@ -154,7 +154,7 @@ struct DryWriter<'a> {
 
 impl DryWriter<'_> {
     fn write(&mut self, converted: &Converted) -> Result<(), Error> {
-        record_batch(&mut self.state, self.root, &mut self.unwritten, converted)
+        record_batch(&mut self.state, self.root, &mut self.unwritten, &converted.items)
     }
 }
 

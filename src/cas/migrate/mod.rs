@@ -10,6 +10,7 @@ pub mod large_blobs;
 pub mod object_log;
 mod outcome_check;
 pub mod placer;
+pub mod placing;
 pub mod plan;
 mod preflight;
 pub mod probe;

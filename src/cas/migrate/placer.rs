@@ -4,6 +4,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::converted::Blob;
 use crate::cas::format::key::Key;
 use crate::cas::format::record::ObjectRecord;
@@ -21,6 +23,8 @@ use crate::pipeline::StopToken;
 
 /// Directories of one level.
 const SHARDS: usize = 256;
+/// Room for the text of a sidecar.
+const SIDECAR_BYTES_EXPECTED: usize = 320;
 
 /// Writes objects into a directory that becomes a v2 store. Each object has one path, so a path that exists means that
 /// the content exists already: no set of keys is needed to find duplicates.
@@ -31,9 +35,15 @@ pub struct Placer {
     merged_into: Option<MergeTarget>,
     durability: Durability,
     linking: Linking,
-    outer_made: Vec<bool>,
-    inner_made: Vec<bool>,
-    sidecar: Vec<u8>,
+    shards: Vec<Mutex<Shard>>,
+}
+
+/// What is known of the objects whose keys begin with one byte.
+#[derive(Clone, Copy)]
+struct Shard {
+    is_made: bool,
+    /// The directories in it, by the second byte.
+    inner_made: [bool; SHARDS],
 }
 
 /// The store that objects are merged into.
@@ -57,8 +67,6 @@ pub struct IncomingObject<'a> {
     pub record: &'a ObjectRecord,
     /// Where the bytes are.
     pub blob: &'a Blob,
-    /// The bytes of the batch.
-    pub bytes: &'a [u8],
     /// The path in the source.
     pub source: &'a Path,
     /// The file in the source as the walk saw it.
@@ -113,14 +121,13 @@ impl Placer {
             merged_into,
             durability,
             linking,
-            outer_made: vec![false; SHARDS],
-            inner_made: vec![false; SHARDS * SHARDS],
-            sidecar: Vec::with_capacity(320),
+            shards: (0..SHARDS).map(|_| Mutex::new(Shard { is_made: false, inner_made: [false; SHARDS] })).collect(),
         }
     }
 
-    /// Places an object with its sidecar. It does not wait for the disk unless each object is made durable.
-    pub fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+    /// Places an object with its sidecar. It does not wait for the disk unless each object is made durable. Objects of one
+    /// key are placed one after the other. `bytes` are those that [`Blob::Bytes`] refers to.
+    pub fn place(&self, incoming: &IncomingObject<'_>, bytes: &[u8]) -> Result<PlaceResult, Error> {
         let key = incoming.record.digest;
         if let Some(merged_into) = &self.merged_into
             && merged_into.has(&*self.disk, key)?
@@ -130,7 +137,7 @@ impl Placer {
         }
         self.make_shards(key)?;
         let path = blob_path(&self.store, key);
-        let method = match self.place_blob(incoming, &path)? {
+        let method = match self.place_blob(incoming, bytes, &path)? {
             PlacedBlob::New(method) => method,
             PlacedBlob::Duplicate => {
                 self.check_duplicate(key, &path)?;
@@ -139,23 +146,23 @@ impl Placer {
             PlacedBlob::Refused(refusal) => return Ok(PlaceResult::Refused(refusal)),
         };
         let sidecar_path = sidecar_path(&self.store, key);
-        self.sidecar.clear();
-        incoming.record.push_json(&mut self.sidecar);
+        let mut sidecar = Vec::with_capacity(SIDECAR_BYTES_EXPECTED);
+        incoming.record.push_json(&mut sidecar);
         if self.durability == Durability::Each {
             self.disk.open_file(&path)?.sync()?;
             self.sync_parent(&path)?;
         }
-        self.disk.write_new_file(&sidecar_path, &self.sidecar)?;
+        self.disk.write_new_file(&sidecar_path, &sidecar)?;
         if self.durability == Durability::Each {
             self.disk.open_file(&sidecar_path)?.sync()?;
             self.sync_parent(&sidecar_path)?;
         }
-        Ok(PlaceResult::Migrated { method, sidecar_bytes: self.sidecar.len() as u64 })
+        Ok(PlaceResult::Migrated { method, sidecar_bytes: sidecar.len() as u64 })
     }
 
-    fn place_blob(&self, incoming: &IncomingObject<'_>, path: &Path) -> Result<PlacedBlob, Error> {
+    fn place_blob(&self, incoming: &IncomingObject<'_>, bytes: &[u8], path: &Path) -> Result<PlacedBlob, Error> {
         let (written, method) = match incoming.blob {
-            Blob::Bytes(range) => (self.disk.write_new_file(path, &incoming.bytes[range.clone()]), BlobMethod::Copied),
+            Blob::Bytes(range) => (self.disk.write_new_file(path, &bytes[range.clone()]), BlobMethod::Copied),
             Blob::Linked => return self.link_blob(incoming, path),
             Blob::Staged { path: staged, method } => {
                 // The run's lock keeps others away, so nothing can create the path after this check.
@@ -251,21 +258,22 @@ impl Placer {
         Ok(())
     }
 
-    fn make_shards(&mut self, key: Key) -> Result<(), Error> {
-        let (outer, inner) = (usize::from(key.0[0]), usize::from(u16::from_be_bytes([key.0[0], key.0[1]])));
+    fn make_shards(&self, key: Key) -> Result<(), Error> {
+        let [outer, inner, ..] = key.0;
         // Remembered in a table, because a system call for each of millions of objects would cost more than the 64 KiB.
-        if self.inner_made[inner] {
+        let mut shard = self.shards[usize::from(outer)].lock();
+        if shard.inner_made[usize::from(inner)] {
             return Ok(());
         }
         let path = blob_path(&self.store, key);
         let inner_path = path.parent().expect("an object has two shards");
         let outer_path = inner_path.parent().expect("an object has two shards");
-        if !self.outer_made[outer] {
+        if !shard.is_made {
             self.make_directory(outer_path)?;
-            self.outer_made[outer] = true;
+            shard.is_made = true;
         }
         self.make_directory(inner_path)?;
-        self.inner_made[inner] = true;
+        shard.inner_made[usize::from(inner)] = true;
         Ok(())
     }
 

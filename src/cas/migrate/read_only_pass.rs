@@ -45,7 +45,7 @@ pub fn identify_all(
     let reader = SourceReader::new(inventory, 0, options.run.batch_records, Compress::AsStored)?;
     let ended = control.phase(Phase::Verify, Expected::both(sums.objects, sums.object_bytes), || {
         pass(reader, &converter, &options.engine(), control, |converted| {
-            record_batch(&mut state, root, destination, &converted)
+            record_batch(&mut state, root, destination, &converted.items)
         })
     });
     let ended = stopped_inside(ended)?;

@@ -1,7 +1,7 @@
 //! The migration of an object store, as the life cycle calls it step by step.
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::large_blobs::BlobStaging;
 use super::object_log::ObjectLog;
 use super::outcome_check::check_outcomes;
 use super::placer::{MergeTarget, Placer, objects_path};
+use super::placing::ObjectPlacing;
 use super::plan::{Plan, plan_of};
 use super::publish::staged_check::{check_map, check_staged};
 use super::publish::swap::{Swap, marked_by};
@@ -48,7 +49,7 @@ use crate::migration::{
     Check, Context, Durability, Error, Findings, FindingsCount, FindingsLog, FirstFindings, Migration, OutcomeCounts,
     Places, SourceBytes, Stage, Step, Summary, clock, shell_word,
 };
-use crate::pipeline::{Ended, Expected, run};
+use crate::pipeline::{Ended, Expected, run_placing};
 
 /// The migration of an object store.
 pub(super) struct CasMigration<'a> {
@@ -359,8 +360,9 @@ impl CasMigration<'_> {
         let converter = converter.without(known.as_ref());
         let batch_records = cx.options.batch_records;
         let reader = SourceReader::new(inventory, state.progress.items, batch_records, self.options.compress)?;
-        let mut writer = self.writer(cx, state, staging)?;
-        let ended = match run(reader, &converter, &mut writer, &self.options.engine(), cx.control) {
+        let placing = self.placing(cx, staging)?;
+        let mut writer = self.writer(cx, state)?;
+        let ended = match run_placing(reader, &converter, &placing, &mut writer, &self.options.engine(), cx.control) {
             // A stop inside of a large object: what is after the last checkpoint is moved again.
             Err(Error::Stopped { .. }) => {
                 *state = cx.checkpoint.load(&**cx.disk)?.unwrap_or_else(|| state.clone());
@@ -384,21 +386,24 @@ impl CasMigration<'_> {
         Ok(Step::Reached(Stage::Moved))
     }
 
-    fn writer(&self, cx: &Context<'_>, state: &RunState, staging: PathBuf) -> Result<ObjectWriter<'_>, Error> {
+    fn placing(&self, cx: &Context<'_>, staging: PathBuf) -> Result<ObjectPlacing<'_>, Error> {
+        let (disk, stop) = (cx.disk.clone(), cx.control.stop.clone());
+        let (merged_into, options) = (self.merged_into(cx)?, self.options);
+        Ok(ObjectPlacing {
+            root: &self.root,
+            placer: Placer::new(disk, staging, merged_into, options.durability, options.link, stop),
+            parallel_workers: options.run.parallel_workers.get(),
+        })
+    }
+
+    fn writer(&self, cx: &Context<'_>, state: &RunState) -> Result<ObjectWriter<'_>, Error> {
         let durability = self.options.durability;
         let findings = Findings::new(cx.directory.findings_path(), state.findings_bytes);
         Ok(ObjectWriter {
             disk: cx.disk.clone(),
             root: &self.root,
             staged: StagedStore {
-                placer: Placer::new(
-                    cx.disk.clone(),
-                    staging,
-                    self.merged_into(cx)?,
-                    durability,
-                    self.options.link,
-                    cx.control.stop.clone(),
-                ),
+                placed: VecDeque::new(),
                 log: ObjectLog::open(&**cx.disk, &self.paths.object_log(), state.progress.objects)?,
                 findings: FindingsLog::open(&**cx.disk, &cx.directory.findings_path(), state.findings_bytes)?,
                 findings_count: FindingsCount::of(&**cx.disk, &findings)?,

@@ -1,11 +1,12 @@
-//! Receives converted objects in the order of the source: places them, and keeps the log, the findings and the counts.
+//! Receives placed objects in the order of the source, and keeps the log, the findings and the counts.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::accounting::{Destination, record_batch};
-use super::converted::Converted;
 use super::object_log::{LoggedObject, ObjectLog};
-use super::placer::{IncomingObject, PlaceResult, Placer};
+use super::placer::{IncomingObject, PlaceResult};
+use super::placing::PlacedBatch;
 use crate::cas::source::SourceRoot;
 use crate::cas::state::{RunState, written};
 use crate::durable::{Disk, DiskFileSystem};
@@ -32,8 +33,8 @@ pub struct ObjectWriter<'a> {
 
 /// A store that is being written, with its log and findings.
 pub struct StagedStore {
-    /// Writes the objects.
-    pub placer: Placer,
+    /// Results of the objects of the batch that is taken.
+    pub placed: VecDeque<PlaceResult>,
     /// The outcome of each object.
     pub log: ObjectLog,
     /// The findings.
@@ -43,8 +44,8 @@ pub struct StagedStore {
 }
 
 impl Destination for StagedStore {
-    fn place(&mut self, incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
-        self.placer.place(incoming)
+    fn place(&mut self, _incoming: &IncomingObject<'_>) -> Result<PlaceResult, Error> {
+        Ok(self.placed.pop_front().expect("every object of a batch is placed before"))
     }
 
     fn log_object(&mut self, object: &LoggedObject) -> Result<(), Error> {
@@ -58,12 +59,13 @@ impl Destination for StagedStore {
 }
 
 impl Writer for ObjectWriter<'_> {
-    type Output = Converted;
+    type Output = PlacedBatch;
     type Error = Error;
     type Commit = GroupCommit;
 
-    fn write(&mut self, converted: Converted) -> Result<(), Error> {
-        record_batch(&mut self.state, self.root, &mut self.staged, &converted)
+    fn write(&mut self, batch: PlacedBatch) -> Result<(), Error> {
+        self.staged.placed = batch.results.into();
+        record_batch(&mut self.state, self.root, &mut self.staged, &batch.items)
     }
 
     fn commit_point(&mut self) -> Result<GroupCommit, Error> {

@@ -1,12 +1,18 @@
 //! The engine: moves batches from a reader through converters to a writer, in order, and commits as it goes.
 //!
 //! ```text
-//! reader ──▶ bounded channel ──▶ converters ──▶ bounded channel ──▶ writer ──▶ committer
-//!    └────────────── permits of the budget, given back when a batch is written ──────┘
+//! reader ──▶ bounded channel ──▶ converters ──▶ bounded channel ──▶ (placing) ──▶ writer ──▶ committer
+//!    └────────────── permits of the budget, given back when a batch is written ────────────────┘
 //! ```
 //!
 //! Every batch has a number. A failure travels under the number of its batch like an output, so the writer meets the
 //! first one in the order of the source, whatever thread it happened on.
+//!
+//! A store of many files has a stage before the writer that places several batches at once. It collects them in the order
+//! of the source and hands them on in that order, so the writer, the commits and all counts are as without it.
+
+mod between;
+mod load;
 
 use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
@@ -15,14 +21,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use rayon::ThreadPoolBuilder;
 
-use super::budget::{Admission, Permit};
+use self::between::{Between, Gathering, Nothing};
+use self::load::Load;
+use super::budget::Admission;
 use super::committer::Checkpoints;
 use super::control::{Control, Ended, Options};
 use super::event::{EngineStage, Event};
 use super::failure::{Failure, guarded};
 use super::rate::RateLimit;
 use super::sequence::Sequence;
-use super::stages::{Admitted, Converter, Reader, Writer};
+use super::stages::{Admitted, Converter, Placing, Reader, Writer};
 use super::stop::StopToken;
 use super::threads::{NoThread, start_thread};
 use crate::durable::looked;
@@ -49,13 +57,55 @@ where
     W: Writer<Output = C::Output, Error = E>,
     E: From<NoThread> + Send,
 {
+    run_between(reader, converter, Nothing, writer, options, control)
+}
+
+/// Like [`run`], with a stage that places what was converted before the writer takes it.
+pub fn run_placing<R, C, P, W, E>(
+    reader: R,
+    converter: &C,
+    placing: &P,
+    writer: &mut W,
+    options: &Options,
+    control: &Control<'_>,
+) -> Result<Ended, E>
+where
+    R: Reader<Error = E>,
+    C: Converter<Batch = R::Batch, Error = E>,
+    P: Placing<Input = C::Output, Output = W::Output, Error = E>,
+    W: Writer<Error = E>,
+    E: From<NoThread> + Send,
+{
+    thread::scope(|scope| {
+        let gathering = Gathering::start(scope, placing, options, control)?;
+        run_between(reader, converter, gathering, writer, options, control)
+    })
+}
+
+fn run_between<R, C, B, W, E>(
+    reader: R,
+    converter: &C,
+    between: B,
+    writer: &mut W,
+    options: &Options,
+    control: &Control<'_>,
+) -> Result<Ended, E>
+where
+    R: Reader<Error = E>,
+    C: Converter<Batch = R::Batch, Error = E>,
+    B: Between<C::Output, W::Output, E>,
+    W: Writer<Error = E>,
+    E: From<NoThread> + Send,
+{
     thread::scope(|scope| {
         // Dropped when the writer is done, for whatever reason: releases a reader that waits for memory or for time.
         let abort = AbortOnDrop(control.stop.child());
         let no_thread = |error: NoThread| Failure::Error(error.into());
         let checkpoints = Checkpoints::start(scope, options, control).map_err(no_thread)?;
         let stages = Stages::start(scope, reader, converter, options, control, abort.0.clone()).map_err(no_thread)?;
-        write_all(stages, checkpoints, writer, control, &abort.0)
+        let mut writing = Writing { checkpoints, writer, control, counting: Counting::default() };
+        let ended = writing.write_all(stages, between, &abort.0)?;
+        writing.finish(ended)
     })
     .map_err(Failure::into_error)
 }
@@ -66,14 +116,6 @@ impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.request();
     }
-}
-
-/// A batch or its output, and what travels with it from the reader to the writer.
-struct Load<T> {
-    content: T,
-    permit: Permit,
-    records: u64,
-    source_bytes: u64,
 }
 
 type Numbered<T> = (u64, T);
@@ -234,44 +276,108 @@ fn convert_all<C: Converter>(
 }
 
 /// The writer's thread: everything in order, then the last commit.
-fn write_all<W, E>(
-    stages: Stages<'_, W::Output, E>,
-    mut checkpoints: Checkpoints<W::Commit, E>,
-    writer: &mut W,
-    control: &Control<'_>,
-    abort: &StopToken,
-) -> Result<Ended, Failure<E>>
-where
-    W: Writer<Error = E>,
-    E: Send,
-{
-    let mut sequence = Sequence::new();
-    let mut counting = Counting::default();
-    loop {
-        select! {
-            recv(stages.outputs) -> arrival => {
-                let Ok((number, outcome)) = arrival else { break };
-                if outcome.is_err() {
-                    // Batches before the failed one are all on their way; those after it are no longer needed.
-                    abort.request();
+struct Writing<'a, W: Writer> {
+    checkpoints: Checkpoints<W::Commit, W::Error>,
+    writer: &'a mut W,
+    control: &'a Control<'a>,
+    counting: Counting,
+}
+
+impl<W: Writer> Writing<'_, W> {
+    fn write_all<O>(
+        &mut self,
+        stages: Stages<'_, O, W::Error>,
+        mut between: impl Between<O, W::Output, W::Error>,
+        abort: &StopToken,
+    ) -> Result<Ended, Failure<W::Error>>
+    where
+        O: Send,
+    {
+        let mut sequence = Sequence::new();
+        loop {
+            select! {
+                recv(stages.outputs) -> arrival => {
+                    let Ok((number, outcome)) = arrival else { break };
+                    if outcome.is_err() {
+                        // Batches before the failed one are all on their way; those after it are no longer needed.
+                        abort.request();
+                    }
+                    sequence.push(number, outcome);
                 }
-                sequence.push(number, outcome);
+                recv(between.placed()) -> placed => {
+                    between.settle();
+                    // The next set first, so that its thread is at work meanwhile.
+                    between.advance();
+                    self.write_each(placed.expect("a thread that places answers")?)?;
+                }
+                recv(between.timer()) -> _ => {}
+                recv(self.checkpoints.outcomes()) -> outcome => {
+                    self.checkpoints.settle(outcome.expect("a busy committer answers"))?;
+                }
+                recv(self.checkpoints.timer()) -> _ => {}
             }
-            recv(checkpoints.outcomes()) -> outcome => checkpoints.settle(outcome.expect("a busy committer answers"))?,
-            recv(checkpoints.timer()) -> _ => {}
+            while let Some(outcome) = sequence.pop() {
+                match outcome {
+                    Ok(load) => self.write_each(between.push(load))?,
+                    Err(failure) => {
+                        // What comes before it may have failed as well.
+                        self.write_rest(&mut between)?;
+                        return Err(failure);
+                    }
+                }
+            }
+            between.advance();
+            self.checkpoints.advance(self.writer)?;
         }
-        while let Some(outcome) = sequence.pop() {
-            write_one(outcome?, &mut checkpoints, writer, control)?;
-            counting.tell_if_due(writer, control);
-        }
-        checkpoints.advance(writer)?;
+        let fed = stages.join()?;
+        assert_eq!(sequence.popped(), fed.batches, "every batch that was sent is written");
+        self.write_rest(&mut between)?;
+        Ok(fed.ended)
     }
-    let fed = stages.join()?;
-    assert_eq!(sequence.popped(), fed.batches, "every batch that was sent is written");
-    let last = checkpoints.finish(writer, control.observer);
-    // A writer may count only what its commits have done.
-    counting.tell(writer, control);
-    last.map(|()| fed.ended)
+
+    /// Writes what is collected.
+    fn write_rest<O>(&mut self, between: &mut impl Between<O, W::Output, W::Error>) -> Result<(), Failure<W::Error>> {
+        while let Some(placed) = between.finish_one() {
+            self.write_each(placed?)?;
+        }
+        Ok(())
+    }
+
+    fn write_each(&mut self, loads: impl IntoIterator<Item = Load<W::Output>>) -> Result<(), Failure<W::Error>> {
+        for load in loads {
+            self.write_one(load)?;
+            self.counting.tell_if_due(self.writer, self.control);
+        }
+        Ok(())
+    }
+
+    fn write_one(&mut self, load: Load<W::Output>) -> Result<(), Failure<W::Error>> {
+        let Load { content, permit, records, source_bytes } = load;
+        let budget = Arc::clone(permit.budget());
+        looked();
+        let started = Instant::now();
+        self.writer.write(content).map_err(Failure::Error)?;
+        self.control.observer.observe(&Event::timed(EngineStage::Write, started.elapsed()));
+        // The memory that is shown is what this batch held as well: afterwards a run of few batches would seem to use none.
+        let budget_in_use_bytes = budget.in_use_bytes();
+        drop(permit);
+        self.control.observer.observe(&if W::MIGRATES {
+            Event::BatchWritten { records, source_bytes, budget_in_use_bytes }
+        } else {
+            Event::Progressed { records, source_bytes, budget_in_use_bytes }
+        });
+        self.checkpoints.count(records);
+        self.checkpoints.advance(self.writer)
+    }
+
+    /// Makes the last commit.
+    fn finish(self, ended: Ended) -> Result<Ended, Failure<W::Error>> {
+        let Self { checkpoints, writer, control, counting } = self;
+        let last = checkpoints.finish(writer, control.observer);
+        // A writer may count only what its commits have done.
+        counting.tell(writer, control);
+        last.map(|()| ended)
+    }
 }
 
 /// Tells from time to time what the writer has counted: a batch may be one record.
@@ -295,34 +401,6 @@ impl Counting {
             control.observer.observe(&Event::Counted(Box::new(counted)));
         }
     }
-}
-
-fn write_one<W, E>(
-    load: Load<W::Output>,
-    checkpoints: &mut Checkpoints<W::Commit, E>,
-    writer: &mut W,
-    control: &Control<'_>,
-) -> Result<(), Failure<E>>
-where
-    W: Writer<Error = E>,
-    E: Send,
-{
-    let Load { content, permit, records, source_bytes } = load;
-    let budget = Arc::clone(permit.budget());
-    looked();
-    let started = Instant::now();
-    writer.write(content).map_err(Failure::Error)?;
-    control.observer.observe(&Event::timed(EngineStage::Write, started.elapsed()));
-    // The memory that is shown is what this batch held as well: afterwards a run of few batches would seem to use none.
-    let budget_in_use_bytes = budget.in_use_bytes();
-    drop(permit);
-    control.observer.observe(&if W::MIGRATES {
-        Event::BatchWritten { records, source_bytes, budget_in_use_bytes }
-    } else {
-        Event::Progressed { records, source_bytes, budget_in_use_bytes }
-    });
-    checkpoints.count(records);
-    checkpoints.advance(writer)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::pipeline::threads::NoThread;
 enum Site {
     Read(u64),
     Convert(u64),
+    Place(u64),
     Write(u64),
     TakePoint(u64),
     Commit(u64),
@@ -58,6 +59,8 @@ struct Toy {
     interval_ms_max: u64,
     rate_limit: Option<NonZeroU32>,
     fault: Option<Fault>,
+    /// True if a stage before the writer places several batches at once.
+    places: bool,
     delays: bool,
     stop: StopToken,
     stop_at_record: Option<u64>,
@@ -77,6 +80,7 @@ impl Default for Toy {
             interval_ms_max: 3_600_000,
             rate_limit: None,
             fault: None,
+            places: false,
             delays: false,
             stop: StopToken::new(),
             stop_at_record: None,
@@ -107,7 +111,11 @@ impl Toy {
     fn run_into(&self, store: &mut Store, observer: &dyn Observer) -> Result<Ended, Site> {
         let reader = ToyReader { toy: self, next: store.written.len() as u64 };
         let mut writer = ToyWriter { toy: self, store };
-        run(reader, self, &mut writer, &self.options(), &Control { stop: &self.stop, observer })
+        let control = Control { stop: &self.stop, observer };
+        match self.places {
+            true => run_placing(reader, self, self, &mut writer, &self.options(), &control),
+            false => run(reader, self, &mut writer, &self.options(), &control),
+        }
     }
 
     fn run(&self) -> (Result<Ended, Site>, Store) {
@@ -177,6 +185,20 @@ impl Converter for Toy {
     }
 }
 
+impl Placing for Toy {
+    type Input = Vec<u64>;
+    type Output = Vec<u64>;
+    type Error = Site;
+
+    fn place(&self, batches: Vec<Vec<u64>>) -> Result<Vec<Vec<u64>>, Site> {
+        let outputs = batches.concat();
+        assert!(outputs.windows(2).all(|pair| pair[1] == pair[0] + 3), "batches follow each other");
+        self.strike(|site| matches!(site, Site::Place(at) if outputs.contains(&(3 * at + 1))))?;
+        self.delay(outputs[0]);
+        Ok(batches)
+    }
+}
+
 struct ToyWriter<'a> {
     toy: &'a Toy,
     store: &'a mut Store,
@@ -234,8 +256,8 @@ impl Observer for Recorder {
 
 #[test]
 fn order_is_kept_for_any_number_of_workers() {
-    for workers in [1, 2, 8] {
-        let toy = Toy { workers, delays: true, ..Toy::default() };
+    for (workers, places) in [(1, false), (2, false), (8, false), (1, true), (8, true)] {
+        let toy = Toy { workers, places, delays: true, ..Toy::default() };
         let (result, store) = toy.run();
         assert_eq!(result, Ok(Ended::Complete));
         assert_eq!(store.written, toy.output());
@@ -252,8 +274,8 @@ fn an_empty_source_is_complete_and_committed() {
 
 #[test]
 fn a_budget_of_one_byte_is_enough() {
-    for limit_bytes in [0, 1] {
-        let toy = Toy { budget: Budget::new(limit_bytes, 0.8), ..Toy::default() };
+    for (limit_bytes, places) in [(0, false), (1, false), (0, true), (1, true)] {
+        let toy = Toy { budget: Budget::new(limit_bytes, 0.8), places, ..Toy::default() };
         let (result, store) = toy.run();
         assert_eq!((result, store.written), (Ok(Ended::Complete), toy.output()));
         assert_eq!(toy.budget.peak_bytes(), 80, "one batch at a time");
@@ -544,6 +566,7 @@ fn any_site() -> impl Strategy<Value = Site> {
     prop_oneof![
         (0..400_u64).prop_map(Site::Read),
         (0..400_u64).prop_map(Site::Convert),
+        (0..400_u64).prop_map(Site::Place),
         (0..400_u64).prop_map(Site::Write),
         (0..4_u64).prop_map(Site::TakePoint),
         (0..4_u64).prop_map(Site::Commit),
@@ -558,9 +581,10 @@ prop_compose! {
         limit_bytes in 0..2000_u64,
         threshold in 0.0..=1.0_f64,
         interval_records in 0..100_u64,
+        places in any::<bool>(),
     ) -> Toy {
         let budget = Budget::new(limit_bytes, threshold);
-        Toy { records, batch_records, workers, budget, interval_records, ..Toy::default() }
+        Toy { records, batch_records, workers, budget, interval_records, places, ..Toy::default() }
     }
 }
 
@@ -580,6 +604,7 @@ proptest! {
 
     #[test]
     fn any_fault_ends_the_run_with_itself(toy in any_toy(), site in any_site(), panics in any::<bool>()) {
+        let site = if let (Site::Place(at), false) = (site, toy.places) { Site::Write(at) } else { site };
         let toy = Toy { fault: Some(Fault { site, panics }), ..toy };
         let mut store = Store::default();
         let result = catch_unwind(AssertUnwindSafe(|| toy.run_into(&mut store, &Silent)));
@@ -594,6 +619,9 @@ proptest! {
         if let Site::Read(at) | Site::Convert(at) | Site::Write(at) = site {
             let first_lost = if at < toy.records { at / toy.batch_records * toy.batch_records } else { toy.records };
             prop_assert_eq!(store.written.len() as u64, first_lost);
+        }
+        if let Site::Place(at) = site {
+            prop_assert!(store.written.len() as u64 <= at.min(toy.records), "a set is placed whole or not at all");
         }
         prop_assert_eq!(&store.written, &toy.output()[..store.written.len()]);
         prop_assert!(store.commits.lock().iter().all(|&len| len <= store.written.len()));
@@ -622,6 +650,9 @@ impl std::fmt::Debug for Toy {
             .field("workers", &self.workers)
             .field("limit_bytes", &self.budget.limit_bytes())
             .field("interval_records", &self.interval_records)
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }
+
+mod placing;
