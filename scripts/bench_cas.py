@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 from bench_common import (
-    MIB, SEED, arguments, at_least_one, heading, in_rounds, main, show, show_ratio, timed, two, warm, whole,
+    MIB, SEED, arguments, at_least_one, calls_of, heading, in_rounds, main, show, show_calls, show_cost, show_ratio, timed,
+    two, warm, whole, with_places,
 )
+from fresh_file_systems import Here, places
 
 PARTS = ("small", "large", "verify", "memory")
 MEMORY_BUDGET_MIB = 64
@@ -29,7 +31,7 @@ VARIANTS = {
 
 
 class Store:
-    """A generated store, what haul makes of it, and a place for targets beside them."""
+    """A generated store, what haul makes of it, and places for targets."""
 
     def __init__(self, options, parent, objects, size_bytes):
         self.bin = options.bin
@@ -38,8 +40,7 @@ class Store:
         self.root = Path(parent) / f"haul-bench-{os.getpid()}-{objects}"
         self.source = self.root / "source"
         self.finished = self.root / "finished" / "store"
-        self.fresh = self.root / "fresh"
-        self.targets_done = 0
+        self.places = Here(self.root)
 
     def __enter__(self):
         shutil.rmtree(self.root, ignore_errors=True)
@@ -55,36 +56,38 @@ class Store:
     def __exit__(self, *_):
         shutil.rmtree(self.root, ignore_errors=True)
 
-    def finish(self):
-        """Makes the tree that copies are made of: the very files that haul writes."""
+    def finish(self, options):
+        """Makes the tree that copies are made of, the very files that haul writes, and the places for more of them."""
         timed(self.migration(self.finished))
         warm(files_below(self.finished))
         os.sync()
+        # A source may be copied there as well, and a directory takes a block.
+        files = 6 * self.objects
+        self.places = places(options, self.root, 2 * self.source_bytes + 8192 * files, files)
 
-    def migration(self, target, *more):
-        command = [self.bin, "cas", "migrate", "--source", self.source, "--target", target]
+    def migration(self, target, *more, source=None):
+        command = [self.bin, "cas", "migrate", "--source", source or self.source, "--target", target]
         return [*command, "--progress", "none", "--json", *more]
 
-    def clear(self):
-        """Makes room for a fresh target, outside of the timers.
+    def in_place(self, command, with_source=False, run=timed):
+        """Runs what `command` returns for a place for the target and one for the source."""
+        with self.places.next() as place:
+            source = self.source
+            if with_source and place.device:
+                source = place.directory / "source"
+                timed(["cp", "-r", self.source, source])
+                warm(files_below(source))
+            place.settle()
+            took = run(command(place.directory / "store", source))
+            return {**took, **place.spent()} if run is timed else took
 
-        Old targets stay until the end: ext4 without a journal does not use the inode of a deleted file again for some
-        seconds, and whoever creates files meanwhile pays for the search.
-        """
-        if self.fresh.exists():
-            self.fresh.rename(self.root / f"done-{self.targets_done}")
-            self.targets_done += 1
-        self.fresh.mkdir()
-        os.sync()
-
-    def migrate(self, *more):
-        self.clear()
-        return timed(self.migration(self.fresh / "store", *more))
+    def migrate(self, *more, run=timed):
+        linked = "--link" in more
+        return self.in_place(lambda target, source: self.migration(target, *more, source=source), linked, run)
 
     def copy(self):
-        self.clear()
-        copy = ["cp", "-r", "--reflink=never", str(self.finished), str(self.fresh / "store")]
-        return timed(["sh", "-c", '"$@" && sync', "sh", *copy])
+        copy = 'cp -r --reflink=never "$1" "$2" && sync -f "$2"'
+        return self.in_place(lambda target, _: ["sh", "-c", copy, "sh", self.finished, target])
 
 
 def files_below(directory):
@@ -125,14 +128,18 @@ def fsync_loop(store, sample):
     """
     blobs = sorted(blobs_below(store.finished))
     blobs = blobs[:: max(1, len(blobs) // sample)][:sample]
-    targets = [store.fresh / path.relative_to(store.finished) for path in blobs]
-    store.clear()
+    with store.places.next() as place:
+        return fsync_each(store, blobs, place)
+
+
+def fsync_each(store, blobs, place):
+    targets = [place.directory / path.relative_to(store.finished) for path in blobs]
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)
-    os.sync()
+    place.settle()
     cpu_before = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     started = time.monotonic()
-    with (store.fresh / "index.ndjson").open("ab", buffering=0) as index:
+    with (place.directory / "index.ndjson").open("ab", buffering=0) as index:
         for blob, target in zip(blobs, targets):
             sidecar = sidecar_of(blob).read_bytes()
             put_file(target, blob.read_bytes())
@@ -150,7 +157,6 @@ def against_cp(store, options):
     sides[COPY] = store.copy
     sides[LOOP] = lambda: fsync_loop(store, options.fsync_sample)
     raw = in_rounds(sides, options.rounds)
-    store.clear()
     for side in sides:
         show(f"{side}: s", [each[side]["seconds"] for each in raw], two)
     for variant in VARIANTS:
@@ -160,10 +166,12 @@ def against_cp(store, options):
     seconds = [each["haul"]["seconds"] for each in raw]
     show("haul: objects/s", [store.objects / value for value in seconds], whole)
     show("haul: MB/s of blobs", [store.source_bytes / value / 1e6 for value in seconds], whole)
-    for side in sides:
-        show(f"{side}: CPU s", [each[side]["cpu_seconds"] for each in raw], two)
+    for side in ("haul", "haul --link", COPY):
+        show_cost(raw, side)
+    show(f"{LOOP}: CPU s", [each[LOOP]["cpu_seconds"] for each in raw], two)
     for variant in VARIANTS:
         show(f"{variant}: peak RSS MiB", [each[variant]["peak_rss_bytes"] / MIB for each in raw], whole)
+    show_calls({variant: store.migrate(*VARIANTS[variant], run=calls_of) for variant in ("haul", "haul --link")})
     measured = raw[0][LOOP]["objects_measured"]
     print(f"  {LOOP}: another durability policy; {measured:,} of {store.objects:,} objects measured and scaled")
     return raw
@@ -202,11 +210,11 @@ def stores(series, name, objects, size_bytes):
     if not {name, "verify"} & options.only:
         return
     with Store(options, options.dir, objects, size_bytes) as store:
-        store.finish()
+        store.finish(options)
         about = (f"{objects:,} objects of {size_bytes[0]:,} to {size_bytes[1]:,} bytes, "
                  f"{store.source_bytes / 1e6:,.0f} MB, {options.rounds} rounds")
         if name in options.only:
-            heading(f"migrate on {series.machine['file_system']}: {about}")
+            heading(f"migrate on {store.places.describe(series.machine['file_system'])}: {about}")
             series.keep(name, against_cp(store, options))
         if "verify" in options.only:
             heading(f"verify on {series.machine['file_system']}, page cache warm: {about}")
@@ -249,7 +257,7 @@ def parts(text):
 
 
 if __name__ == "__main__":
-    parser = arguments()
+    parser = with_places(arguments())
     parser.add_argument("--small", type=at_least_one, default=100_000)
     parser.add_argument("--large", type=at_least_one, default=1_000)
     parser.add_argument("--tiny", type=at_least_one, default=1_000_000)

@@ -4,11 +4,14 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from fresh_file_systems import KINDS
 
 MIB = 1 << 20
 SEED = 1
@@ -23,12 +26,19 @@ class Failed(Exception):
 LAUNCHER = """
 import json, os, sys, time
 quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+def busy_seconds():
+    user, nice, system, _, _, irq, softirq = map(int, open("/proc/stat").readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+busy_before = busy_seconds()
 started = time.monotonic()
 child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
 _, status, usage = os.wait4(child, 0)
 print(json.dumps({
     "seconds": time.monotonic() - started,
     "cpu_seconds": usage.ru_utime + usage.ru_stime,
+    "user_seconds": usage.ru_utime,
+    "system_seconds": usage.ru_stime,
+    "busy_seconds": busy_seconds() - busy_before,
     "peak_rss_bytes": usage.ru_maxrss * 1024,
     "exit": os.waitstatus_to_exitcode(status),
 }))
@@ -48,6 +58,40 @@ def timed(command, before=None, may_fail=False):
     if result["exit"] != 0 and not may_fail:
         raise Failed(f"{' '.join(map(str, command))}: exit {result['exit']}\n{text}")
     return {**result, "errors": text[-2000:] if result["exit"] else ""}
+
+
+# Kernel threads that write back work for a program and are not its time, so the time of all CPUs is there too.
+COSTS = (("user CPU s", "user_seconds"), ("system CPU s", "system_seconds"), ("busy s, all CPUs", "busy_seconds"))
+
+
+def calls_of(command, kinds=8):
+    """The system calls that a command makes most often, each with its count; None where strace is missing."""
+    if not shutil.which("strace"):
+        return None
+    with tempfile.NamedTemporaryFile() as counts:
+        traced = ["strace", "-f", "-c", "-S", "calls", "-o", counts.name, *map(str, command)]
+        done = subprocess.run(traced, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise Failed(f"{' '.join(traced)}: exit {done.returncode}\n{done.stderr[-2000:]}")
+        rows = [line.split() for line in Path(counts.name).read_text().splitlines()]
+    # Columns: share, seconds, microseconds a call, calls, errors if there were any, name.
+    named = {row[-1]: int(row[3]) for row in rows if len(row) >= 5 and row[3].isdigit() and row[-1] != "total"}
+    return dict(sorted(named.items(), key=lambda item: -item[1])[:kinds])
+
+
+def show_cost(raw, side):
+    """What else than time a side has cost."""
+    for name, key in COSTS:
+        show(f"{side}: {name}", [each[side][key] for each in raw], two)
+    if "device_bytes" in raw[0][side]:
+        show(f"{side}: MB written to the device", [each[side]["device_bytes"] / 1e6 for each in raw], whole)
+
+
+def show_calls(calls):
+    """System calls by kind of each side, counted in a run of their own."""
+    for side, counts in calls.items():
+        text = "strace is not installed" if counts is None else ", ".join(f"{n} {c:,}" for n, c in counts.items())
+        print(f"  {side}: system calls: {text}")
 
 
 def in_rounds(sides, rounds):
@@ -149,6 +193,13 @@ def arguments():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--ram", default="/dev/shm")
     parser.add_argument("--rounds", type=at_least_one, default=5)
+    return parser
+
+
+def with_places(parser):
+    """Adds the options of measurements that can be made on fresh file systems."""
+    parser.add_argument("--fs", choices=KINDS, default="here")
+    parser.add_argument("--on", choices=("disk", "ram"), default="disk")
     return parser
 
 

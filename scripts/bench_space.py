@@ -7,12 +7,14 @@ import time
 from pathlib import Path
 
 from bench_common import (
-    MIB, SEED, arguments, at_least_one, heading, in_rounds, main, show, show_ratio, timed, two, warm, whole,
+    MIB, SEED, arguments, at_least_one, calls_of, heading, in_rounds, main, show, show_calls, show_cost, show_ratio, timed,
+    two, warm, whole, with_places,
 )
+from fresh_file_systems import places
 
 
 class Space:
-    """A generated space, and a place beside it to copy its log to."""
+    """A generated space, and a place next to it to copy its log to."""
 
     def __init__(self, options, parent, nodes):
         self.bin = options.bin
@@ -20,6 +22,7 @@ class Space:
         self.root = Path(parent) / f"haul-bench-{os.getpid()}-{nodes}"
         self.space = self.root / "default"
         self.copy = self.root / "copy"
+        self.places = None
 
     def __enter__(self):
         shutil.rmtree(self.root, ignore_errors=True)
@@ -42,23 +45,45 @@ class Space:
         (self.space / "CURRENT").unlink(missing_ok=True)
         os.sync()
 
+    def move_to(self, options):
+        """Every run is made on a place that the options ask for, on a copy of the space."""
+        self.places = places(options, self.root, 3 * self.bytes, 1000)
+
+    def on(self, run):
+        """Calls a function of a space and a path next to it for a copy, at rest."""
+        if not self.places or not self.places.are_apart:
+            self.clear()
+            return run(self.space, self.copy)
+        with self.places.next() as place:
+            space = place.directory / "default"
+            timed(["cp", "-r", self.space, space])
+            warm((space / "wal").iterdir())
+            place.settle()
+            took = run(space, place.directory / "copy")
+            return {**took, **place.spent()}
+
+    def migration(self, space, *more):
+        command = [self.bin, "space", "migrate", "--space", space, "--restart", "--yes", "--progress", "none"]
+        return [*command, "--json", *more]
+
     def migrate(self, *more, before=None, may_fail=False):
-        self.clear()
-        command = [self.bin, "space", "migrate", "--space", self.space, "--restart", "--yes", "--progress", "none"]
-        return timed([*command, "--json", *more], before, may_fail)
+        return self.on(lambda space, _: timed(self.migration(space, *more), before, may_fail))
+
+    def calls(self, *more):
+        """The system calls of a run of its own."""
+        return self.on(lambda space, _: {"calls": calls_of(self.migration(space, *more))})["calls"]
 
     def cp(self, synced):
-        self.clear()
-        copy = ["cp", "-r", "--reflink=never", str(self.log), str(self.copy)]
-        if not synced:
-            return timed(copy)
-        return timed(["sh", "-c", '"$@" && sync', "sh", *copy])
+        copy = 'cp -r --reflink=never "$1" "$2"' + (' && sync -f "$2"' if synced else "")
+        return self.on(lambda space, target: timed(["sh", "-c", copy, "sh", space / "wal", target]))
 
 
+# "haul again" is the same command once more: how far it is from "haul" is how far equal programs differ here.
 # "haul" reads every block back before it publishes; "moved" reads back the indexes alone, and so does what the others do
 # and no more: both checksums, digests of source and target, duplicates, index, checkpoints, fsync.
 VARIANTS = {
     "haul": [],
+    "haul again": [],
     "moved": ["--verify", "quick"],
     "moved, 1 worker": ["--verify", "quick", "--parallel-workers", "1"],
     "moved, 2 workers": ["--verify", "quick", "--parallel-workers", "2"],
@@ -71,7 +96,6 @@ def against_cp(space, rounds, synced):
     sides = {variant: (lambda more=more: space.migrate(*more)) for variant, more in VARIANTS.items()}
     sides[name] = lambda: space.cp(synced)
     raw = in_rounds(sides, rounds)
-    space.clear()
     for side in sides:
         show(f"{side}: s", [each[side]["seconds"] for each in raw], two)
     for variant in VARIANTS:
@@ -80,11 +104,14 @@ def against_cp(space, rounds, synced):
         seconds = [each[variant]["seconds"] for each in raw]
         show(f"{variant}: nodes/s", [space.nodes / value for value in seconds], whole)
         show(f"{variant}: MB/s of log", [space.bytes / value / 1e6 for value in seconds], whole)
+    show_ratio(raw, "haul", "haul again")
     for side in ("haul", "moved", name):
-        show(f"{side}: CPU s", [each[side]["cpu_seconds"] for each in raw], two)
+        show_cost(raw, side)
     show("haul: peak RSS MiB", [each["haul"]["peak_rss_bytes"] / MIB for each in raw], whole)
     speed_up = [each["moved, 1 worker"]["seconds"] / each["moved, 2 workers"]["seconds"] for each in raw]
     show("moved: speed-up of 2 workers over 1", speed_up, two)
+    show_calls({variant: space.calls(*VARIANTS[variant]) for variant in ("haul", "moved")})
+    space.clear()
     return raw
 
 
@@ -153,7 +180,8 @@ def measure(series):
     raw["nodes"] = options.nodes
     with Space(options, options.dir, options.nodes) as space:
         raw["log_bytes"] = space.bytes
-        heading(f"on {series.machine['file_system']}: {space.nodes:,} nodes, {space.bytes / 1e6:,.0f} MB, "
+        space.move_to(options)
+        heading(f"on {space.places.describe(series.machine['file_system'])}: {space.nodes:,} nodes, {space.bytes / 1e6:,.0f} MB, "
                 f"{options.rounds} rounds")
         series.keep("disk", against_cp(space, options.rounds, True))
     if options.ram:
@@ -164,6 +192,6 @@ def measure(series):
 
 
 if __name__ == "__main__":
-    parser = arguments()
+    parser = with_places(arguments())
     parser.add_argument("--nodes", type=at_least_one, default=300_000)
     main(parser, measure)
