@@ -104,8 +104,13 @@ impl Rewrite<'_> {
     /// while another process replaces files there.
     pub fn begin<'a>(&'a self, named: &'a [PathBuf]) -> Result<BegunRewrite<'a>, Error> {
         let walk = self.walk();
-        named.iter().try_for_each(|path| walk.check(path))?;
+        let check = |locks: &DirectoryLocks<'_>| named.iter().try_for_each(|path| walk.check(path, locks));
+        check(&DirectoryLocks::none())?;
         let locks = self.replacer.lock(&walk.directories(named)?)?;
+        // Another process may have begun below meanwhile. From now on, one that begins there sees these locks.
+        if !locks.is_empty() {
+            check(&locks)?;
+        }
         Ok(BegunRewrite { how: self, named, locks })
     }
 

@@ -40,8 +40,8 @@ pub(super) struct Walk<'a> {
 
 impl Walk<'_> {
     /// Refuses what must not be walked: names that do not exist, and directories that are, contain or are inside a
-    /// store.
-    pub(super) fn check(&self, named: &Path) -> Result<(), Error> {
+    /// store. Nothing else may be at work below a name: only the locks of this process, which are these.
+    pub(super) fn check(&self, named: &Path, locks: &DirectoryLocks<'_>) -> Result<(), Error> {
         match self.files.kind(named)? {
             None => Err(Error::Usage {
                 what: format!("{} does not exist", named.display()),
@@ -49,7 +49,7 @@ impl Walk<'_> {
             }),
             Some(EntryKind::Directory) => {
                 self.check_above(named)?;
-                self.check_below(named, named)
+                self.check_below(named, named, locks)
             }
             Some(EntryKind::File) if is_part_of_object(named) => self.check_above(named),
             Some(EntryKind::File | EntryKind::Other) => Ok(()),
@@ -65,8 +65,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn check_below(&self, named: &Path, directory: &Path) -> Result<(), Error> {
-        check_free(&directory.join(DIRECTORY_LOCK))?;
+    fn check_below(&self, named: &Path, directory: &Path, locks: &DirectoryLocks<'_>) -> Result<(), Error> {
+        self.check_lock(&directory.join(DIRECTORY_LOCK), locks)?;
         if is_store(self.files, directory)? {
             let how = if named == directory { "is" } else { "contains" };
             return Err(store_error(named, how, directory));
@@ -78,7 +78,15 @@ impl Walk<'_> {
             Err(error) => return Err(error.into()),
         };
         let directories = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
-        directories.map(|entry| entry.name).try_for_each(|name| self.check_below(named, &directory.join(name)))
+        directories.map(|entry| entry.name).try_for_each(|name| self.check_below(named, &directory.join(name), locks))
+    }
+
+    /// Fails if another process holds this lock.
+    fn check_lock(&self, lock: &Path, locks: &DirectoryLocks<'_>) -> Result<(), Error> {
+        match !locks.is_empty() && locks.holds(&self.files.canonical(lock)) {
+            true => Ok(()),
+            false => check_free(lock),
+        }
     }
 
     /// Returns the directories in which files may be replaced, without links and dots: each named directory, and that of
@@ -136,9 +144,7 @@ impl Walk<'_> {
         for entry in entries {
             let path = directory.join(&entry.name);
             if entry.name == DIRECTORY_LOCK {
-                if !locks.holds(&self.files.canonical(&path)) {
-                    check_free(&path)?;
-                }
+                self.check_lock(&path, locks)?;
                 continue;
             }
             let goes_on = match entry.kind {

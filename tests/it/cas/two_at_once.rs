@@ -1,5 +1,6 @@
 //! Several processes at the same files: one works, the others wait or end with 75, and nothing is lost.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -8,8 +9,9 @@ use std::process::{Child, Command, Stdio};
 
 use crate::support::haul::{Done, HAUL};
 use crate::support::manifest_files::manifest;
-use haul::durable::RealDisk;
-use haul::migration::{RunDirectory, exit};
+use haul::cas::references::{BACKUP_SUFFIX, DiskReplacer, FileSource, Original, Packed, RealFileSource, Rewrite};
+use haul::durable::{DiskEntry, DiskError, EntryKind, RealDisk};
+use haul::migration::{DIRECTORY_LOCK, DirectoryLocks, Error, RunDirectory, exit};
 
 /// A directory for the processes of a test.
 struct Scene(tempfile::TempDir);
@@ -118,6 +120,51 @@ fn a_rewrite_waits_for_one_above_or_below_if_it_may() {
             assert_eq!(fs::read_to_string(file).unwrap(), reference(&new, number));
         }
     }
+}
+
+/// The files of the system. When the directory `at` is listed for the first time, another run begins in it.
+struct LateNeighbour {
+    at: PathBuf,
+    held: RefCell<Option<DirectoryLocks<'static>>>,
+}
+
+impl FileSource for LateNeighbour {
+    fn list(&self, directory: &Path) -> Result<Vec<DiskEntry>, DiskError> {
+        if directory == self.at && self.held.borrow().is_none() {
+            let locks = DirectoryLocks::take(&RealDisk, std::slice::from_ref(&self.at));
+            *self.held.borrow_mut() = Some(locks.expect("nobody is here yet"));
+        }
+        RealFileSource.list(directory)
+    }
+
+    fn kind(&self, path: &Path) -> Result<Option<EntryKind>, DiskError> {
+        RealFileSource.kind(path)
+    }
+
+    fn canonical(&self, path: &Path) -> PathBuf {
+        RealFileSource.canonical(path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Original>, DiskError> {
+        RealFileSource.open(path)
+    }
+}
+
+#[test]
+fn a_rewrite_that_begins_below_while_another_looks_around_is_waited_for() {
+    let scene = Scene::new();
+    let above = scene.path().canonicalize().unwrap();
+    let below = above.join("below");
+    fs::create_dir(&below).unwrap();
+    let files = LateNeighbour { at: below, held: RefCell::default() };
+    let (replacer, packed) = (DiskReplacer(&RealDisk), Packed::default());
+    let rewrite = Rewrite { files: &files, replacer: &replacer, backup_suffix: BACKUP_SUFFIX, excluded: &[], packed };
+    let named = [above.clone()];
+    // Before anything is done, so that the command can wait and begin again.
+    assert!(matches!(rewrite.begin(&named), Err(Error::Locked { .. })));
+    assert!(!above.join(DIRECTORY_LOCK).exists(), "it waits without its own lock");
+    files.held.replace(Some(DirectoryLocks::none()));
+    assert!(rewrite.begin(&named).is_ok());
 }
 
 #[test]
