@@ -234,7 +234,7 @@ pub enum EngineStage {
     Read,
     /// A worker converts it.
     Convert,
-    /// The writer writes it. A set of batches that is placed before that is timed as one more.
+    /// The writer writes it. Batches that were placed together have equal parts of the time that took.
     Write,
     /// The committer makes what is written durable and replaces the checkpoint.
     Commit,

@@ -8,8 +8,7 @@ use crossbeam_channel::{Receiver, Sender, after, bounded, never};
 
 use super::load::Load;
 use crate::pipeline::budget::Budget;
-use crate::pipeline::control::{Control, Options};
-use crate::pipeline::event::{EngineStage, Event};
+use crate::pipeline::control::Options;
 use crate::pipeline::failure::{Failure, guarded};
 use crate::pipeline::stages::Placing;
 use crate::pipeline::threads::{NoThread, start_thread};
@@ -73,14 +72,13 @@ impl<'scope, I: Send + 'scope, O: Send + 'scope, E: Send + 'scope> Gathering<I, 
         scope: &'scope Scope<'scope, '_>,
         placing: &'scope P,
         options: &Options,
-        control: &'scope Control<'_>,
     ) -> Result<Self, NoThread>
     where
         P: Placing<Input = I, Output = O, Error = E>,
     {
         let (set_sender, sets) = bounded(1);
         let (placed_sender, placed) = bounded(1);
-        start_thread(scope, "haul-place", move || place_all(placing, &sets, &placed_sender, control))?;
+        start_thread(scope, "haul-place", move || place_all(placing, &sets, &placed_sender))?;
         // While a set is placed, the next one has to find room with what is being converted.
         let set_bytes_max = (options.budget.limit_bytes() / 5 * 2).min(SET_BYTES_MAX);
         Ok(Self {
@@ -158,12 +156,9 @@ fn place_all<P: Placing>(
     placing: &P,
     sets: &Receiver<Vec<Load<P::Input>>>,
     placed: &Sender<Placed<P::Output, P::Error>>,
-    control: &Control<'_>,
 ) {
     for set in sets {
-        let started = Instant::now();
         let outcome = guarded(|| place_set(placing, set));
-        control.observer.observe(&Event::timed(EngineStage::Write, started.elapsed()));
         let failed = outcome.is_err();
         if placed.send(outcome).is_err() || failed {
             return;
@@ -178,7 +173,9 @@ fn place_set<P: Placing>(placing: &P, set: Vec<Load<P::Input>>) -> Result<Vec<Lo
         batches.push(content);
         rest.push(without);
     }
+    let started = Instant::now();
     let outputs = placing.place(batches)?;
     assert_eq!(outputs.len(), rest.len(), "every batch is placed");
-    Ok(rest.into_iter().zip(outputs).map(|(rest, output)| rest.with(output)).collect())
+    let share = started.elapsed() / u32::try_from(rest.len()).unwrap_or(u32::MAX).max(1);
+    Ok(rest.into_iter().zip(outputs).map(|(rest, output)| rest.placed(output, share)).collect())
 }

@@ -77,7 +77,7 @@ where
     E: From<NoThread> + Send,
 {
     thread::scope(|scope| {
-        let gathering = Gathering::start(scope, placing, options, control)?;
+        let gathering = Gathering::start(scope, placing, options)?;
         run_between(reader, converter, gathering, writer, options, control)
     })
 }
@@ -200,7 +200,7 @@ impl<B, O, E> Feeder<'_, B, O, E> {
                 }
             };
             let Admitted { batch, permit, records, source_bytes } = admitted;
-            let load = Load { content: batch, permit, records, source_bytes };
+            let load = Load { content: batch, permit, records, source_bytes, placing: Duration::ZERO };
             if !rate.wait(records, &self.abort, observer) || self.batches.send((batches, load)).is_err() {
                 break Ended::Stopped;
             }
@@ -257,16 +257,13 @@ fn convert_all<C: Converter>(
     outputs: &Sender<Numbered<Outcome<C::Output, C::Error>>>,
 ) {
     let mut scratch = None;
-    for (number, Load { content, permit, records, source_bytes }) in batches {
+    for (number, load) in batches {
         // The reader asks before each batch whether to stop. The few that are on their way then are still taken.
         looked();
         let started = Instant::now();
-        let outcome = guarded(|| converter.convert(scratch.get_or_insert_default(), content)).map(|content| Load {
-            content,
-            permit,
-            records,
-            source_bytes,
-        });
+        let (content, rest) = load.take();
+        let outcome = guarded(|| converter.convert(scratch.get_or_insert_default(), content));
+        let outcome = outcome.map(|content| rest.placed(content, Duration::ZERO));
         control.observer.observe(&Event::timed(EngineStage::Convert, started.elapsed()));
         let failed = outcome.is_err();
         if outputs.send((number, outcome)).is_err() || failed {
@@ -352,12 +349,12 @@ impl<W: Writer> Writing<'_, W> {
     }
 
     fn write_one(&mut self, load: Load<W::Output>) -> Result<(), Failure<W::Error>> {
-        let Load { content, permit, records, source_bytes } = load;
+        let Load { content, permit, records, source_bytes, placing } = load;
         let budget = Arc::clone(permit.budget());
         looked();
         let started = Instant::now();
         self.writer.write(content).map_err(Failure::Error)?;
-        self.control.observer.observe(&Event::timed(EngineStage::Write, started.elapsed()));
+        self.control.observer.observe(&Event::timed(EngineStage::Write, placing + started.elapsed()));
         // The memory that is shown is what this batch held as well: afterwards a run of few batches would seem to use none.
         let budget_in_use_bytes = budget.in_use_bytes();
         drop(permit);

@@ -325,7 +325,13 @@ fn a_limited_run_tells_what_the_limit_lets_pass() {
 
 #[test]
 fn every_stage_is_timed_for_every_batch() {
-    let (toy, recorder, mut store) = (Toy::default(), Recorder::default(), Store::default());
+    for places in [false, true] {
+        every_stage_is_timed(&Toy { places, ..Toy::default() });
+    }
+}
+
+fn every_stage_is_timed(toy: &Toy) {
+    let (recorder, mut store) = (Recorder::default(), Store::default());
     toy.run_into(&mut store, &recorder).expect("no fault");
     let events = &recorder.0.into_inner();
     let times = |wanted| {
