@@ -1,5 +1,6 @@
 """The measurements of `scripts/bench cas`. Standard library only; started by that script."""
 
+import json
 import os
 import resource
 import shutil
@@ -13,10 +14,15 @@ from bench_common import (
 )
 from fresh_file_systems import Here, places
 
-PARTS = ("small", "large", "verify", "memory")
+PARTS = ("small", "large", "verify", "memory", "floor")
 MEMORY_BUDGET_MIB = 64
 GENERATION = "v0.2"
 
+# Only creates the files, as many and as long as those of haul: what no program can be faster than.
+FLOORS = {
+    "floor: 1 thread, order of hashing": ["--threads", "1", "--order", "hash"],
+    "floor: 2 threads, order of keys": ["--threads", "2", "--order", "key"],
+}
 COPY = "cp -r + sync"
 LOOP = "five fsyncs an object"
 
@@ -85,9 +91,23 @@ class Store:
         linked = "--link" in more
         return self.in_place(lambda target, source: self.migration(target, *more, source=source), linked, run)
 
+    def floor(self, program, how):
+        sizes = "-".join(map(str, self.size_bytes))
+        how = ["--objects", str(self.objects), "--bytes", sizes, *how]
+        floor = '"$@" && sync -f "$3"'
+        return self.in_place(lambda target, _: ["sh", "-c", floor, "sh", program, "--dir", target.parent, *how])
+
     def copy(self):
         copy = 'cp -r --reflink=never "$1" "$2" && sync -f "$2"'
         return self.in_place(lambda target, _: ["sh", "-c", copy, "sh", self.finished, target])
+
+
+def floor_program():
+    """The path of the bench that creates files and nothing else."""
+    build = ["cargo", "bench", "--locked", "--bench", "placement_floor", "--no-run", "--message-format", "json"]
+    built = subprocess.run(build, stdout=subprocess.PIPE, text=True, check=True)
+    messages = map(json.loads, built.stdout.splitlines())
+    return next(each["executable"] for each in messages if each.get("executable") and "bench" in each["target"]["kind"])
 
 
 def files_below(directory):
@@ -156,11 +176,17 @@ def against_cp(store, options):
     sides = {name: (lambda more=more: store.migrate(*more)) for name, more in VARIANTS.items()}
     sides[COPY] = store.copy
     sides[LOOP] = lambda: fsync_loop(store, options.fsync_sample)
+    floors = FLOORS if "floor" in options.only else {}
+    program = floor_program() if floors else None
+    for name, how in floors.items():
+        sides[name] = lambda how=how: store.floor(program, how)
     raw = in_rounds(sides, options.rounds)
     for side in sides:
         show(f"{side}: s", [each[side]["seconds"] for each in raw], two)
     for variant in VARIANTS:
         show_ratio(raw, variant, COPY)
+    for floor in floors:
+        show_ratio(raw, floor, COPY)
     show_ratio(raw, "haul", LOOP)
     show_ratio(raw, "haul", "haul again")
     seconds = [each["haul"]["seconds"] for each in raw]
