@@ -13,7 +13,8 @@ use crate::pipeline::failure::{Failure, guarded};
 use crate::pipeline::stages::Placing;
 use crate::pipeline::threads::{NoThread, start_thread};
 
-/// Bytes of a set, at most, whatever the budget has: larger ones were no faster, and a stop waits for them.
+/// Bytes of a set beyond which it takes no further batch, whatever the budget has: larger ones were no faster, and a stop
+/// waits for them.
 const SET_BYTES_MAX: u64 = 64 << 20;
 /// How long the first batch of a set waits for others.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -27,6 +28,10 @@ pub(super) type Placed<T, E> = Result<Vec<Load<T>>, Failure<E>>;
 pub(super) trait Between<I, O, E> {
     /// Takes a batch, and returns it if the writer can have it at once.
     fn push(&mut self, load: Load<I>) -> Option<Load<O>>;
+    /// Returns true while no further batch is wanted: a set is being placed then, and ends.
+    fn is_full(&self) -> bool {
+        false
+    }
     /// Begins to place what is collected, if it is time.
     fn advance(&mut self) {}
     /// Hands over what was placed; silent while nothing is.
@@ -115,6 +120,10 @@ impl<I, O, E> Between<I, O, E> for Gathering<I, O, E> {
         self.since.get_or_insert_with(Instant::now);
         self.waiting.push(load);
         None
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_placing && self.waiting_bytes >= self.set_bytes_max
     }
 
     fn advance(&mut self) {

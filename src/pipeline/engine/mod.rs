@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 use rayon::ThreadPoolBuilder;
 
 use self::between::{Between, Gathering, Nothing};
@@ -292,8 +292,9 @@ impl<W: Writer> Writing<'_, W> {
     {
         let mut sequence = Sequence::new();
         loop {
+            let outputs = if between.is_full() { never() } else { stages.outputs.clone() };
             select! {
-                recv(stages.outputs) -> arrival => {
+                recv(outputs) -> arrival => {
                     let Ok((number, outcome)) = arrival else { break };
                     if outcome.is_err() {
                         // Batches before the failed one are all on their way; those after it are no longer needed.
